@@ -1,0 +1,175 @@
+//! Devices, their MAC addresses, and what they report about themselves.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::{DeviceId, GroupId, Invalid, Metadata, Timestamp, keys};
+
+const MAC_ADDRESS_MAX_CHARACTERS: usize = 64;
+
+/// A device's identity, as it spells it: a MAC address, or any printable text of up to 64 characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MacAddress(Box<str>);
+
+impl MacAddress {
+    /// Takes what a device or a script wrote. Refuses empty, overlong and unprintable text.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let printable = text.chars().all(|character| !character.is_control());
+        if text.trim().is_empty() || !printable || text.chars().count() > MAC_ADDRESS_MAX_CHARACTERS {
+            return Err(Invalid::new(format!(
+                "the MAC address must be printable text of 1 to {MAC_ADDRESS_MAX_CHARACTERS} characters"
+            )));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The address as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What tells this device from others.
+    pub fn key(&self) -> MacKey {
+        MacKey::of(&self.0)
+    }
+}
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The one form of all spellings of a MAC address: two addresses are the same device if their keys are equal.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MacKey(Box<str>);
+
+impl MacKey {
+    /// Twelve hexadecimal digits in lower case, if `text` is a MAC address with `:`, `-` or no separators; else `text`.
+    fn of(text: &str) -> Self {
+        let separated =
+            |separator: u8| text.len() == 17 && text.bytes().skip(2).step_by(3).all(|byte| byte == separator);
+        let digits: Box<str> = if separated(b':') || separated(b'-') {
+            text.chars().enumerate().filter(|(position, _)| position % 3 != 2).map(|(_, digit)| digit).collect()
+        } else {
+            text.into()
+        };
+        if digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            Self(digits.to_ascii_lowercase().into())
+        } else {
+            Self(text.into())
+        }
+    }
+
+    /// The key as stored.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A registered device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Device {
+    /// Identifier.
+    pub id: DeviceId,
+    /// The MAC address as it was first reported.
+    pub mac_address: MacAddress,
+    /// A name for people; at first the MAC address.
+    pub name: String,
+    /// What the client on the device can do.
+    pub capabilities: BTreeMap<String, bool>,
+    /// What the device last reported about itself.
+    pub metadata: Metadata,
+    /// The group it is assigned to.
+    pub group: Option<GroupId>,
+    /// When it was last heard; `None` until its first authorized request.
+    pub last_access: Option<Timestamp>,
+    /// The accepted public key, in the PEM that the device sent.
+    pub public_key: Option<String>,
+}
+
+impl Device {
+    /// The capabilities of a device that has not told any: those of the reference page, none of them there.
+    pub fn unknown_capabilities() -> BTreeMap<String, bool> {
+        ["exec_cmds", "file_transfer", "shell_connect"].map(|name| (name.to_owned(), false)).into()
+    }
+}
+
+/// A device's metadata with a MAC address in it: enough to know who reports.
+#[derive(Debug, Clone)]
+pub struct DeviceReport {
+    /// Who reports.
+    pub mac_address: MacAddress,
+    /// All that it reports, the MAC address included.
+    pub metadata: Metadata,
+}
+
+impl DeviceReport {
+    /// A report for registration: the MAC address must be there.
+    pub fn for_registration(metadata: Metadata) -> Result<Self, Invalid> {
+        let mac_address = MacAddress::parse(required(&metadata, keys::MAC_ADDRESS)?)?;
+        Ok(Self { mac_address, metadata })
+    }
+
+    /// A report for an update check: software version, device type and MAC address must be there.
+    pub fn for_update_check(metadata: Metadata) -> Result<Self, Invalid> {
+        required(&metadata, keys::SOFTWARE_VERSION)?;
+        required(&metadata, keys::DEVICE_TYPE)?;
+        Self::for_registration(metadata)
+    }
+}
+
+fn required<'a>(metadata: &'a Metadata, key: &str) -> Result<&'a str, Invalid> {
+    metadata
+        .text(key)
+        .filter(|value| !value.is_empty())
+        .ok_or_else(|| Invalid::new(format!("device metadata is missing {key}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(text: &str) -> MacKey {
+        MacAddress::parse(text).unwrap().key()
+    }
+
+    #[test]
+    fn spellings_of_one_mac_address_are_one_device() {
+        let spellings = ["00:1A:2b:3c:4d:5E", "00-1a-2B-3c-4d-5e", "001a2b3c4d5e", "001A2B3C4D5E"];
+        for spelling in spellings {
+            assert_eq!(key(spelling), key("00:1a:2b:3c:4d:5e"), "{spelling}");
+            assert_eq!(MacAddress::parse(spelling).unwrap().as_str(), spelling);
+        }
+    }
+
+    #[test]
+    fn other_text_is_its_own_key() {
+        for text in
+            ["loopback", "Loopback", "00:1a:2b:3c:4d", "00:1a-2b:3c-4d:5e", "zz:1a:2b:3c:4d:5e", "é0:1a:2b:3c:4d:5"]
+        {
+            assert_eq!(key(text).as_str(), text);
+        }
+        assert_ne!(key("loopback"), key("Loopback"));
+    }
+
+    #[test]
+    fn unusable_addresses_are_refused() {
+        for text in ["", "  ", "a\nb", "a\0", &"x".repeat(65)] {
+            assert!(MacAddress::parse(text).is_err(), "{text:?}");
+        }
+        assert!(MacAddress::parse(&"ü".repeat(64)).is_ok());
+    }
+
+    #[test]
+    fn an_update_check_names_the_key_that_is_missing() {
+        let full = [(keys::SOFTWARE_VERSION, "v1"), (keys::DEVICE_TYPE, "t"), (keys::MAC_ADDRESS, "m")];
+        assert!(DeviceReport::for_update_check(Metadata::from(full)).is_ok());
+        for left_out in 0..full.len() {
+            let mut pairs = full;
+            pairs[left_out].1 = "";
+            let error = DeviceReport::for_update_check(Metadata::from(pairs)).unwrap_err();
+            assert!(error.to_string().contains(full[left_out].0), "{error}");
+        }
+    }
+}

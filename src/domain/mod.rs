@@ -1,0 +1,39 @@
+//! What tender is about, as pure values and functions: devices, groups, packages, policies and the resolver.
+//!
+//! A value of one of these types is valid: it was parsed, not checked. Nothing here knows HTTP, SQL, files, threads or
+//! the clock; whoever needs the time passes a [`Timestamp`] in.
+
+mod device;
+mod group;
+mod ids;
+mod metadata;
+mod package;
+mod policy;
+mod registration;
+pub mod resolver;
+mod scope;
+mod timestamp;
+
+pub use device::{Device, DeviceReport, MacAddress, MacKey};
+pub use group::{Group, GroupMetadata, MembershipChange};
+pub use ids::{DeviceId, GroupId, PackageId};
+pub use metadata::{Metadata, MetadataValue, keys};
+pub use package::{Package, PackageDescription, Sha256Digest, StorageDirectory};
+pub use policy::Policy;
+pub use registration::{KeyFingerprint, Registration};
+pub use scope::{Scope, Scopes};
+pub use timestamp::Timestamp;
+
+use std::borrow::Cow;
+
+/// Why a value from outside was not taken: one sentence for whoever sent it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(Cow<'static, str>);
+
+impl Invalid {
+    /// Takes the sentence that the sender will read.
+    pub fn new(sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self(sentence.into())
+    }
+}

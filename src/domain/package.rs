@@ -1,0 +1,189 @@
+//! Packages: files with metadata that say which device they are for and what they bring.
+
+use std::fmt;
+
+use uuid::Uuid;
+
+use super::{Invalid, Metadata, MetadataValue, PackageId, Timestamp, keys};
+
+const STORAGE_DIRECTORY_MAX_BYTES: usize = 512;
+const STORAGE_DIRECTORY_PART_MAX_BYTES: usize = 128;
+
+/// The SHA-256 of a package's bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Sha256Digest(pub [u8; 32]);
+
+impl fmt::Display for Sha256Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A stored package.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Package {
+    /// Identifier; never used again, also after deletion.
+    pub id: PackageId,
+    /// When it was uploaded.
+    pub created: Timestamp,
+    /// The hash of its bytes.
+    pub sha256: Sha256Digest,
+    /// How many bytes it has.
+    pub length_bytes: u64,
+    /// Its name in the package folder and in download URLs.
+    pub uuid: Uuid,
+    /// What it is and where it is kept.
+    pub description: PackageDescription,
+}
+
+impl Package {
+    /// The metadata as uploaded.
+    pub fn metadata(&self) -> &Metadata {
+        &self.description.metadata
+    }
+}
+
+/// What an uploader says about a package.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PackageDescription {
+    metadata: Metadata,
+    directory: Option<StorageDirectory>,
+}
+
+impl PackageDescription {
+    /// Takes the text fields of an upload. Version and device type must be there; keys under `rdfm.storage.` are the
+    /// server's, but for the directory.
+    pub fn from_fields(fields: impl IntoIterator<Item = (String, String)>) -> Result<Self, Invalid> {
+        let mut directory = None;
+        let mut pairs = Vec::new();
+        for (key, value) in fields {
+            if key == keys::STORAGE_DIRECTORY {
+                directory = if value.is_empty() { None } else { Some(StorageDirectory::parse(&value)?) };
+            } else if key.starts_with(keys::STORAGE_PREFIX) {
+                return Err(Invalid::new(format!("the metadata key {key} is reserved by RDFM")));
+            } else {
+                pairs.push((key, MetadataValue::Text(value.into())));
+            }
+        }
+        Self::from_stored(pairs.into_iter().collect(), directory)
+    }
+
+    /// Puts together what was taken apart for storing. The same rules hold.
+    pub fn from_stored(metadata: Metadata, directory: Option<StorageDirectory>) -> Result<Self, Invalid> {
+        for key in [keys::SOFTWARE_VERSION, keys::DEVICE_TYPE] {
+            if metadata.text(key).is_none_or(|value| value.trim().is_empty()) {
+                return Err(Invalid::new(format!("package metadata is missing {key}")));
+            }
+        }
+        Ok(Self { metadata, directory })
+    }
+
+    /// The metadata, without the storage keys.
+    pub fn metadata(&self) -> &Metadata {
+        &self.metadata
+    }
+
+    /// The directory below the package folder, if one was asked for.
+    pub fn directory(&self) -> Option<&StorageDirectory> {
+        self.directory.as_ref()
+    }
+}
+
+/// A directory below the package folder: one or more plain names, so that it can never lead out of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StorageDirectory(String);
+
+impl StorageDirectory {
+    /// Takes `name` or `name/name/…`. A name begins with a letter, digit or `_` and has letters, digits, `_`, `-`, `.`,
+    /// `+`, `@` and spaces: what every file system and URL can carry.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let plain_name = |name: &str| {
+            name.len() <= STORAGE_DIRECTORY_PART_MAX_BYTES
+                && name.chars().next().is_some_and(|first| first.is_alphanumeric() || first == '_')
+                && name.chars().all(|character| character.is_alphanumeric() || "_-.+@ ".contains(character))
+        };
+        let text = text.strip_suffix('/').unwrap_or(text);
+        if text.len() > STORAGE_DIRECTORY_MAX_BYTES || !text.split('/').all(plain_name) {
+            return Err(Invalid::new(format!(
+                "{} must be a plain relative path inside the package store, such as \"site-a/images\"",
+                keys::STORAGE_DIRECTORY
+            )));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The path, relative to the package folder.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn version_and_device_type_are_required() {
+        let both = [(keys::SOFTWARE_VERSION, "v1"), (keys::DEVICE_TYPE, "t")];
+        assert!(PackageDescription::from_fields(fields(&both)).is_ok());
+        assert!(PackageDescription::from_fields(fields(&both[..1])).is_err());
+        assert!(PackageDescription::from_fields(fields(&both[1..])).is_err());
+        assert!(PackageDescription::from_fields(fields(&[both[0], (keys::DEVICE_TYPE, " ")])).is_err());
+    }
+
+    #[test]
+    fn storage_keys_are_reserved_but_for_the_directory() {
+        let with = |key, value| {
+            PackageDescription::from_fields(fields(&[
+                (keys::SOFTWARE_VERSION, "v1"),
+                (keys::DEVICE_TYPE, "t"),
+                (key, value),
+            ]))
+        };
+        assert!(with(keys::LOCAL_UUID, "x").is_err());
+        assert!(with("rdfm.storage.s3.bucket", "x").is_err());
+        assert_eq!(with(keys::STORAGE_DIRECTORY, "").unwrap().directory(), None);
+        let description = with(keys::STORAGE_DIRECTORY, "a/b").unwrap();
+        assert_eq!(description.directory().unwrap().as_str(), "a/b");
+        assert_eq!(description.metadata().get(keys::STORAGE_DIRECTORY), None);
+    }
+
+    #[test]
+    fn directories_stay_inside_the_store() {
+        for text in ["a", "a/b", "a/b/", "site A/v1.2+rc@x", "größe", "_x/9"] {
+            assert!(StorageDirectory::parse(text).is_ok(), "{text:?}");
+        }
+        let long = "x/".repeat(300);
+        let unsafe_names = [
+            "",
+            "/",
+            "/etc",
+            "..",
+            "../x",
+            "a/../b",
+            "a/..",
+            "a//b",
+            ".",
+            "./a",
+            ".hidden",
+            "a/.uploads",
+            "a\\b",
+            "a\0b",
+            "a\nb",
+            " a",
+            "~",
+            "a:b",
+            "C:\\x",
+            "%2e%2e",
+            &long,
+            &"n".repeat(129),
+        ];
+        for text in unsafe_names {
+            assert!(StorageDirectory::parse(text).is_err(), "{text:?}");
+        }
+    }
+}

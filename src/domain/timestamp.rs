@@ -1,0 +1,34 @@
+//! A point in time, in whole seconds: the precision of the API's dates and of the device tokens.
+
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+
+/// Seconds since 1970-01-01T00:00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From POSIX seconds.
+    pub const fn from_unix_seconds(seconds: i64) -> Self {
+        Self(seconds)
+    }
+
+    /// As POSIX seconds.
+    pub const fn unix_seconds(self) -> i64 {
+        self.0
+    }
+
+    /// This moment, `duration` later; the last representable moment if that is past it.
+    pub fn saturating_add(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
+    }
+}
+
+impl From<Timestamp> for SystemTime {
+    /// Moments before 1970 become 1970: no stored date is earlier.
+    fn from(timestamp: Timestamp) -> Self {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(timestamp.0).unwrap_or(0))
+    }
+}
