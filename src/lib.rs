@@ -1,2 +1,11 @@
 #![doc = "placeholder"]
+pub mod app;
+pub mod auth;
+pub mod cli;
+pub mod clock;
+pub mod config;
 pub mod domain;
+pub mod http;
+pub mod installation;
+pub mod store;
+pub mod usecase;

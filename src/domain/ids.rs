@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::Invalid;
 
+/// What all identifiers have in common.
+pub trait Identifier: FromStr<Err = Invalid> + Copy + Send + 'static {}
+
 macro_rules! identifier {
     ($(#[$documentation:meta])* $name:ident) => {
         $(#[$documentation])*
@@ -19,6 +22,8 @@ macro_rules! identifier {
                 self.0.fmt(f)
             }
         }
+
+        impl Identifier for $name {}
 
         impl FromStr for $name {
             type Err = Invalid;

@@ -16,7 +16,7 @@ mod timestamp;
 
 pub use device::{Device, DeviceReport, MacAddress, MacKey};
 pub use group::{Group, GroupMetadata, MembershipChange};
-pub use ids::{DeviceId, GroupId, PackageId};
+pub use ids::{DeviceId, GroupId, Identifier, PackageId};
 pub use metadata::{Metadata, MetadataValue, keys};
 pub use package::{Package, PackageDescription, Sha256Digest, StorageDirectory};
 pub use policy::Policy;

@@ -1,0 +1,129 @@
+//! The composition root: makes one running server of a configuration, a listener and a clock. `main` and the tests start the
+//! same thing.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::http::serve::{Limits, serve};
+use crate::http::{Addresses, Api, route};
+use crate::installation::{Installation, InstallationError};
+use crate::store::{InstanceLock, Store, StoreError};
+use crate::usecase::check_update::Planner;
+use crate::usecase::sweep::sweep;
+
+/// How often what devices reported is written, if anything is new: what they report may lag so far behind on disk.
+const PRESENCE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Why the server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Another one runs.
+    #[error("another tender is running on the data folder {0}: stop it first, or choose another folder")]
+    AlreadyRunning(String),
+    /// The data cannot be used.
+    #[error(transparent)]
+    Installation(#[from] InstallationError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The listener is not usable.
+    #[error("listening: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+/// A server that is being served.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    shutdown: CancellationToken,
+    serving: JoinHandle<()>,
+    saving: JoinHandle<()>,
+    store: Store,
+    _lock: InstanceLock,
+}
+
+/// The server.
+pub struct App;
+
+impl App {
+    /// Opens the data, clears away what an earlier run was cut off in, and serves.
+    pub async fn start(config: Config, listener: TcpListener, clock: Clock) -> Result<Running, StartError> {
+        let storage = config.storage.clone();
+        let opening = tokio::task::spawn_blocking(move || {
+            let folder = Installation::folder(&storage)?;
+            let lock = folder
+                .lock_instance()?
+                .ok_or_else(|| StartError::AlreadyRunning(folder.root().display().to_string()))?;
+            let installation = Installation::open(&folder, storage.secret.as_ref(), clock)?;
+            Ok::<_, StartError>((lock, installation))
+        });
+        let (lock, installation) = opening.await.map_err(|_| StoreError::Abandoned)??;
+        installation.adopt_secret().await?;
+        let swept = sweep(&installation.store, &installation.packages).await?;
+        if swept > 0 {
+            tracing::info!(files = swept, "deleted what broken-off uploads and deletions had left");
+        }
+        if config.authentication_is_off {
+            tracing::warn!("AUTHENTICATION IS OFF: everybody who reaches this server may do everything");
+        }
+        if installation.store.clock().is_unset() {
+            tracing::warn!("this machine's clock is not set; dates go on from the latest one known");
+        }
+
+        let Installation { store, keys, packages } = installation;
+        let api = Arc::new(Api {
+            store: store.clone(),
+            packages,
+            keys,
+            planner: Planner::default(),
+            signature_turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
+            addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
+            authentication_is_off: config.authentication_is_off,
+        });
+        let address = listener.local_addr()?;
+        let shutdown = CancellationToken::new();
+        let limits = Limits { connections: config.max_connections, drain: config.drain_timeout };
+        let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone()));
+        let saving = tokio::spawn(save_presence(store.clone(), shutdown.clone()));
+        Ok(Running { address, shutdown, serving, saving, store, _lock: lock })
+    }
+}
+
+impl Running {
+    /// Lets requests that have begun come to their end, writes what is in memory, and closes the database.
+    pub async fn shutdown(self) {
+        self.shutdown.cancel();
+        for task in [self.serving, self.saving] {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the server ended badly");
+            }
+        }
+        save_now(&self.store).await;
+        self.store.close().await;
+    }
+}
+
+/// Writes what devices report, now and then.
+async fn save_presence(store: Store, shutdown: CancellationToken) {
+    let mut ticks = interval(PRESENCE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        save_now(&store).await;
+    }
+}
+
+async fn save_now(store: &Store) {
+    if let Err(error) = store.save_presence().await {
+        tracing::warn!(%error, "could not write what devices reported; will try again");
+    }
+}

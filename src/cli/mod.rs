@@ -1,0 +1,64 @@
+//! The command line: one file for each command. Commands print what they are asked for on stdout and everything else on
+//! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
+
+mod serve;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
+
+const USAGE_EXIT_CODE: u8 = 2;
+
+/// Update and fleet-management server in one file: speaks the RDFM API, needs nothing else
+#[derive(Parser)]
+#[command(name = "tender", version, propagate_version = true)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the server
+    Serve(serve::ServeArguments),
+    /// Make, list and revoke management tokens
+    Token(token::TokenArguments),
+}
+
+/// Runs what the command line says.
+pub fn run() -> ExitCode {
+    let command = match CommandLine::try_parse() {
+        Ok(CommandLine { command }) => command,
+        Err(error) => return usage(&error),
+    };
+    let result = match command {
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Token(arguments) => token::run(arguments),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("tender: {error:#}");
+        if error.is::<ConfigError>() { ExitCode::from(USAGE_EXIT_CODE) } else { ExitCode::FAILURE }
+    })
+}
+
+/// Help as clap writes it; an error as one sentence.
+fn usage(error: &clap::Error) -> ExitCode {
+    let wants_help = matches!(
+        error.kind(),
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+    );
+    if wants_help {
+        // A closed stdout is the reader's choice.
+        let _ = error.print();
+        return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(USAGE_EXIT_CODE));
+    }
+    let rendered = error.render().to_string();
+    let sentence: Vec<&str> = rendered.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let sentence = sentence.join(" ");
+    eprintln!("tender: {} (try --help)", sentence.strip_prefix("error: ").unwrap_or(&sentence));
+    ExitCode::from(USAGE_EXIT_CODE)
+}

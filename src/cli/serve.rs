@@ -1,0 +1,61 @@
+//! `tender serve`: runs the server until it is told to stop.
+
+use std::process::ExitCode;
+use std::thread::available_parallelism;
+
+use anyhow::Context;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::app::App;
+use crate::clock::Clock;
+use crate::config::{Config, FileOption, ServeOptions, StorageOptions};
+
+/// A gateway has few cores, and each worker costs memory.
+const MAX_WORKERS: usize = 4;
+
+/// Arguments of `tender serve`.
+#[derive(clap::Args)]
+pub struct ServeArguments {
+    #[command(flatten)]
+    storage: StorageOptions,
+    #[command(flatten)]
+    serve: ServeOptions,
+    #[command(flatten)]
+    file: FileOption,
+}
+
+/// Serves until SIGTERM or SIGINT.
+pub fn run(arguments: ServeArguments) -> anyhow::Result<ExitCode> {
+    let config = Config::new(arguments.storage, arguments.serve, &arguments.file)?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    tracing_subscriber::registry().with(lines).with(config.log.clone()).init();
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(available_parallelism().map_or(1, usize::from).min(MAX_WORKERS))
+        .enable_all()
+        .build()?
+        .block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    // Before anything is begun, so that a stop at any moment is an orderly one.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let listener = TcpListener::bind((config.host.as_str(), config.port))
+        .await
+        .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
+    let data_folder = config.storage.data_folder.clone();
+    let running = App::start(config, listener, Clock::system()).await?;
+    tracing::info!(address = %running.address, data = %data_folder.display(), "serving");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: letting what has begun come to its end");
+    running.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,171 @@
+//! `tender token`: management tokens, made and revoked on the machine itself, also while the server runs.
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use humantime::format_rfc3339_seconds;
+
+use crate::auth::access_token::AccessToken;
+use crate::clock::Clock;
+use crate::config::{FileOption, StorageConfig, StorageOptions};
+use crate::domain::{Scope, Timestamp};
+use crate::installation::Installation;
+use crate::store::access_tokens::{self, IssuedToken};
+
+/// Arguments of `tender token`.
+#[derive(Args)]
+pub struct TokenArguments {
+    #[command(subcommand)]
+    command: TokenCommand,
+}
+
+#[derive(Subcommand)]
+enum TokenCommand {
+    /// Make a token and print it
+    Create(CreateArguments),
+    /// List the tokens that were made
+    List(Place),
+    /// Revoke tokens, at once
+    Revoke(RevokeArguments),
+}
+
+#[derive(Args)]
+struct CreateArguments {
+    /// Whom or what the token is for
+    #[arg(long)]
+    name: String,
+    /// What its holder may do: rdfm_admin_ro or rdfm_admin_rw; may be given several times
+    #[arg(long = "scope", required = true)]
+    scopes: Vec<Scope>,
+    /// When it ends: a duration such as 12h or 30d, or "never"
+    #[arg(long, default_value = "30d", value_parser = parse_lifetime)]
+    expires: Lifetime,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+struct RevokeArguments {
+    /// The token's identifier, or its name: then all tokens of this name
+    token: String,
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Args)]
+struct Place {
+    #[command(flatten)]
+    storage: StorageOptions,
+    #[command(flatten)]
+    file: FileOption,
+}
+
+#[derive(Clone, Copy)]
+enum Lifetime {
+    Never,
+    For(Duration),
+}
+
+fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
+    if text == "never" {
+        return Ok(Lifetime::Never);
+    }
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration >= Duration::from_secs(1) => Ok(Lifetime::For(duration)),
+        _ => Err("use a duration such as 12h or 30d, or \"never\"".to_owned()),
+    }
+}
+
+/// Runs `tender token …`.
+pub fn run(arguments: TokenArguments) -> anyhow::Result<ExitCode> {
+    match arguments.command {
+        TokenCommand::Create(create_arguments) => {
+            let CreateArguments { name, scopes, expires, place } = create_arguments;
+            with_installation(place, |installation| create(installation, name, scopes, expires))
+        }
+        TokenCommand::List(place) => with_installation(place, list),
+        TokenCommand::Revoke(RevokeArguments { token, place }) => {
+            with_installation(place, |installation| revoke(installation, token))
+        }
+    }
+}
+
+/// Opens the data, lets `work` do its work, and closes it in order.
+fn with_installation<F>(place: Place, work: impl FnOnce(Installation) -> F) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let config = StorageConfig::new(place.storage, &place.file)?;
+    let folder = Installation::folder(&config)?;
+    let installation = Installation::open(&folder, config.secret.as_ref(), Clock::system())?;
+    let store = installation.store.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let result = work(installation).await;
+        store.close().await;
+        result
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn create(installation: Installation, name: String, scopes: Vec<Scope>, expires: Lifetime) -> anyhow::Result<()> {
+    if name.trim().is_empty() || name.chars().any(char::is_control) {
+        bail!("--name must be printable text");
+    }
+    installation.require_same_secret().await?;
+    let clock = installation.store.clock();
+    if clock.is_unset() {
+        eprintln!("tender: this machine's clock is not set; the token's end is counted from {}", date(clock.now()));
+    }
+    let lifetime = match expires {
+        Lifetime::Never => None,
+        Lifetime::For(duration) => Some(duration),
+    };
+    let token = AccessToken::new(name, scopes.into_iter().collect(), clock.now(), lifetime);
+    let text = token.sign(&installation.keys).context("signing the token")?;
+    let issued = IssuedToken {
+        id: token.id,
+        name: token.name,
+        scope: token.scopes.to_string(),
+        created: token.created,
+        expires: token.expires,
+        revoked: None,
+    };
+    installation.store.write(move |tx| access_tokens::insert(tx, &issued)).await?;
+    println!("{text}");
+    Ok(())
+}
+
+async fn list(installation: Installation) -> anyhow::Result<()> {
+    let tokens = installation.store.read(access_tokens::list).await?;
+    let now = installation.store.clock().now();
+    println!("{:36}  {:8}  {:20}  {:20}  {:28}  NAME", "ID", "STATE", "CREATED", "EXPIRES", "SCOPE");
+    for token in tokens {
+        let state = match (token.revoked, token.expires) {
+            (Some(_), _) => "revoked",
+            (None, Some(expires)) if expires <= now => "expired",
+            _ => "valid",
+        };
+        let expires = token.expires.map_or_else(|| "never".to_owned(), date);
+        let created = date(token.created);
+        println!("{:36}  {state:8}  {created:20}  {expires:20}  {:28}  {}", token.id, token.scope, token.name);
+    }
+    Ok(())
+}
+
+async fn revoke(installation: Installation, id_or_name: String) -> anyhow::Result<()> {
+    let wanted = id_or_name.clone();
+    let revoked = installation.store.write(move |tx| access_tokens::revoke(tx, &wanted)).await?;
+    if revoked == 0 {
+        bail!("no valid token has the identifier or name \"{id_or_name}\": see `tender token list`");
+    }
+    eprintln!("tender: {revoked} {} revoked", if revoked == 1 { "token" } else { "tokens" });
+    Ok(())
+}
+
+fn date(timestamp: Timestamp) -> String {
+    format_rfc3339_seconds(SystemTime::from(timestamp)).to_string()
+}

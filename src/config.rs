@@ -1,0 +1,456 @@
+//! The configuration: flags over environment over file, made into one [`Config`] that can work, or refused with one sentence.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use ipnet::IpNet;
+use serde::Deserialize;
+use tracing_subscriber::filter::Targets;
+
+use crate::auth::Secret;
+
+const DEFAULT_HOST: &str = "127.0.0.1";
+const DEFAULT_PORT: u16 = 5000;
+const DEFAULT_DATA_FOLDER: &str = "tender-data";
+const DEFAULT_CONNECTIONS: usize = 1024;
+const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
+const DEFAULT_LOG: &str = "info";
+/// The reference server's way to give the secret. Not a flag: command lines can be read by everybody on the machine.
+const SECRET_VARIABLE: &str = "RDFM_JWT_SECRET";
+
+/// Why a configuration cannot work: one sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+fn refuse<T>(sentence: impl Into<String>) -> Result<T, ConfigError> {
+    Err(ConfigError(sentence.into()))
+}
+
+/// Where everything is kept: options of every command. Field names are the keys of the file.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+pub struct StorageOptions {
+    /// Folder for the database, the packages and the secret [default: $STATE_DIRECTORY, else ./tender-data]
+    #[arg(long, env = "TENDER_DATA_DIR", value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Database, as a sqlite: URL such as sqlite:////var/lib/tender/tender.sqlite [default: in the data folder]
+    #[arg(long, env = "RDFM_DB_CONNSTRING", value_name = "URL")]
+    db_connstring: Option<String>,
+    /// Folder for the packages [default: in the data folder]
+    #[arg(long, env = "RDFM_LOCAL_PACKAGE_DIR", value_name = "DIR")]
+    local_package_dir: Option<PathBuf>,
+    /// File with the secret that tokens are signed with; RDFM_JWT_SECRET gives it directly [default: one is made]
+    #[arg(long, env = "TENDER_JWT_SECRET_FILE", value_name = "FILE")]
+    jwt_secret_file: Option<PathBuf>,
+}
+
+/// How to serve: options of `tender serve`. Field names are the keys of the file.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+pub struct ServeOptions {
+    /// Address to listen on [default: 127.0.0.1:5000]
+    #[arg(long, env = "TENDER_LISTEN", value_name = "ADDR:PORT")]
+    listen: Option<String>,
+    /// Host name or address to listen on, the port apart (the reference server's form of --listen)
+    #[arg(long, env = "RDFM_HOSTNAME", value_name = "HOST")]
+    hostname: Option<String>,
+    /// Port to listen on, the host apart (the reference server's form of --listen)
+    #[arg(long, env = "RDFM_API_PORT", value_name = "PORT")]
+    api_port: Option<u16>,
+    /// Address under which devices reach this server, for download links [default: as each request says]
+    #[arg(long, env = "TENDER_PUBLIC_URL", value_name = "URL")]
+    public_url: Option<String>,
+    /// Networks of proxies whose Forwarded and X-Forwarded-* headers are believed, such as 10.0.0.0/8
+    #[arg(long, env = "TENDER_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',')]
+    trusted_proxies: Option<Vec<String>>,
+    /// Switch authentication off: everybody who reaches the server may do everything
+    #[arg(long, env = "RDFM_DISABLE_API_AUTH", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    no_api_auth: Option<bool>,
+    /// Connections that are served at once [default: 1024]
+    #[arg(long, env = "TENDER_MAX_CONNECTIONS", value_name = "NUMBER")]
+    max_connections: Option<usize>,
+    /// How long downloads may go on after the server was told to stop [default: 30s]
+    #[arg(long, env = "TENDER_DRAIN_TIMEOUT", value_name = "DURATION")]
+    drain_timeout: Option<String>,
+    /// What to log: error, warn, info, debug or trace, also for a part, such as info,tender::store=debug [default: info]
+    #[arg(long, env = "TENDER_LOG", value_name = "LEVELS")]
+    log: Option<String>,
+}
+
+/// Which file to read options from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FileOption {
+    /// File with options, as TOML; flags and environment come before it
+    #[arg(long, env = "TENDER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// All options that a file may hold.
+#[derive(Debug, Default, Deserialize)]
+struct FileContents {
+    #[serde(flatten)]
+    storage: StorageOptions,
+    #[serde(flatten)]
+    serve: ServeOptions,
+    #[serde(flatten)]
+    unknown: toml::Table,
+}
+
+/// Where everything is kept.
+#[derive(Debug, Clone)]
+pub struct StorageConfig {
+    /// The data folder.
+    pub data_folder: PathBuf,
+    /// The database, if not in the data folder.
+    pub database: Option<PathBuf>,
+    /// The package folder, if not in the data folder.
+    pub packages: Option<PathBuf>,
+    /// The secret, if it was given.
+    pub secret: Option<Secret>,
+}
+
+/// All that the server must be told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where everything is kept.
+    pub storage: StorageConfig,
+    /// Host name or address to listen on.
+    pub host: String,
+    /// Port to listen on.
+    pub port: u16,
+    /// Address for download links, without a slash at its end.
+    pub public_url: Option<String>,
+    /// Proxies whose word is taken.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Everybody may do everything.
+    pub authentication_is_off: bool,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// How long the end may take.
+    pub drain_timeout: Duration,
+    /// What is logged.
+    pub log: Targets,
+}
+
+impl StorageConfig {
+    /// Everything in one folder.
+    pub fn in_folder(data_folder: impl Into<PathBuf>) -> Self {
+        Self { data_folder: data_folder.into(), database: None, packages: None, secret: None }
+    }
+
+    /// Makes sense of the options of a command that is not `serve`.
+    pub fn new(options: StorageOptions, file: &FileOption) -> Result<Self, ConfigError> {
+        let contents = read_file(file)?;
+        Self::resolve(options.or(contents.storage))
+    }
+
+    fn resolve(options: StorageOptions) -> Result<Self, ConfigError> {
+        Ok(Self {
+            data_folder: options.data_dir.unwrap_or_else(default_data_folder),
+            database: options.db_connstring.as_deref().map(database_path).transpose()?,
+            packages: options.local_package_dir,
+            secret: secret(options.jwt_secret_file.as_deref())?,
+        })
+    }
+}
+
+impl Config {
+    /// The defaults, with everything in one folder.
+    pub fn in_folder(data_folder: impl Into<PathBuf>) -> Self {
+        Self {
+            storage: StorageConfig::in_folder(data_folder),
+            host: DEFAULT_HOST.to_owned(),
+            port: DEFAULT_PORT,
+            public_url: None,
+            trusted_proxies: Vec::new(),
+            authentication_is_off: false,
+            max_connections: DEFAULT_CONNECTIONS,
+            drain_timeout: DEFAULT_DRAIN,
+            log: Targets::new(),
+        }
+    }
+
+    /// Makes sense of the options of `serve`.
+    pub fn new(storage: StorageOptions, serve: ServeOptions, file: &FileOption) -> Result<Self, ConfigError> {
+        let contents = read_file(file)?;
+        let (host, port) = match serve.address()? {
+            Some(address) => address,
+            None => contents.serve.address()?.unwrap_or((DEFAULT_HOST.to_owned(), DEFAULT_PORT)),
+        };
+        let options = serve.or(contents.serve);
+        let max_connections = options.max_connections.unwrap_or(DEFAULT_CONNECTIONS);
+        if max_connections == 0 {
+            return refuse("max_connections is 0: nobody could connect; give at least 1");
+        }
+        Ok(Self {
+            storage: StorageConfig::resolve(storage.or(contents.storage))?,
+            host,
+            port,
+            public_url: options.public_url.as_deref().map(public_url).transpose()?,
+            trusted_proxies: options
+                .trusted_proxies
+                .unwrap_or_default()
+                .iter()
+                .map(|text| network(text))
+                .collect::<Result<_, _>>()?,
+            authentication_is_off: options.no_api_auth.unwrap_or(false),
+            max_connections,
+            drain_timeout: options
+                .drain_timeout
+                .as_deref()
+                .map_or(Ok(DEFAULT_DRAIN), |text| duration("drain_timeout", text))?,
+            log: log_levels(options.log.as_deref().unwrap_or(DEFAULT_LOG))?,
+        })
+    }
+}
+
+impl StorageOptions {
+    fn or(self, other: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(other.data_dir),
+            db_connstring: self.db_connstring.or(other.db_connstring),
+            local_package_dir: self.local_package_dir.or(other.local_package_dir),
+            jwt_secret_file: self.jwt_secret_file.or(other.jwt_secret_file),
+        }
+    }
+}
+
+impl ServeOptions {
+    fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            hostname: self.hostname.or(other.hostname),
+            api_port: self.api_port.or(other.api_port),
+            public_url: self.public_url.or(other.public_url),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            no_api_auth: self.no_api_auth.or(other.no_api_auth),
+            max_connections: self.max_connections.or(other.max_connections),
+            drain_timeout: self.drain_timeout.or(other.drain_timeout),
+            log: self.log.or(other.log),
+        }
+    }
+
+    /// Host and port to listen on, if anything is said about them.
+    fn address(&self) -> Result<Option<(String, u16)>, ConfigError> {
+        match (&self.listen, &self.hostname, self.api_port) {
+            (None, None, None) => Ok(None),
+            (Some(listen), None, None) => {
+                let split = listen.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+                match split {
+                    Some((host, port)) if !host.is_empty() => Ok(Some((without_brackets(host), port))),
+                    _ => refuse(format!("listen = \"{listen}\" is not an address and port, such as 0.0.0.0:5000")),
+                }
+            }
+            (Some(_), _, _) => {
+                refuse("both listen and hostname or api_port (RDFM_HOSTNAME, RDFM_API_PORT) are given: give one form")
+            }
+            (None, host, port) => {
+                let host = host.as_deref().map_or_else(|| DEFAULT_HOST.to_owned(), without_brackets);
+                Ok(Some((host, port.unwrap_or(DEFAULT_PORT))))
+            }
+        }
+    }
+}
+
+fn without_brackets(host: &str) -> String {
+    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned()
+}
+
+fn read_file(file: &FileOption) -> Result<FileContents, ConfigError> {
+    let Some(path) = &file.config else { return Ok(FileContents::default()) };
+    let text = fs::read_to_string(path)
+        .or_else(|error| refuse(format!("cannot read the configuration file {}: {error}", path.display())))?;
+    parse_file(path, &text)
+}
+
+fn parse_file(path: &Path, text: &str) -> Result<FileContents, ConfigError> {
+    let contents: FileContents = toml::from_str(text).or_else(|error| {
+        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let place = if line > 1 { format!(" (line {line})") } else { String::new() };
+        refuse(format!("cannot read the configuration file {}{place}: {}", path.display(), error.message()))
+    })?;
+    match contents.unknown.keys().next() {
+        Some(key) => refuse(format!("unknown option \"{key}\" in the configuration file {}", path.display())),
+        None => Ok(contents),
+    }
+}
+
+/// The folder that systemd gave, or one in the current folder.
+fn default_data_folder() -> PathBuf {
+    let given = env::var_os("STATE_DIRECTORY").filter(|folders| !folders.is_empty());
+    // systemd separates several with colons; the first is the service's own.
+    given.and_then(|folders| env::split_paths(&folders).next()).unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_FOLDER))
+}
+
+/// The file that a `sqlite:` URL names, written as for SQLAlchemy: three slashes before a relative path, four before an
+/// absolute one.
+fn database_path(url: &str) -> Result<PathBuf, ConfigError> {
+    let Some(rest) = url.strip_prefix("sqlite:") else {
+        return refuse(format!(
+            "the database \"{}\" is not SQLite: tender needs no other; give a sqlite: URL",
+            scheme(url)
+        ));
+    };
+    let path = rest.strip_prefix("///").unwrap_or(rest);
+    if path.is_empty() || path == "//" || path.contains(":memory:") {
+        return refuse("a database in memory would be lost at every stop: give a sqlite: URL with a file");
+    }
+    if path.starts_with("//") || path.contains('?') {
+        return refuse(format!(
+            "the database URL \"{url}\" is not like sqlite:///relative/file or sqlite:////absolute/file"
+        ));
+    }
+    Ok(PathBuf::from(path))
+}
+
+/// What stands before the colon of a URL: the rest may hold a password.
+fn scheme(url: &str) -> &str {
+    url.split(':').next().unwrap_or_default()
+}
+
+fn secret(file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
+    let given = env::var(SECRET_VARIABLE).ok();
+    let text = match (given, file) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return refuse(format!("both {SECRET_VARIABLE} and a secret file are given: give one")),
+        (Some(given), None) => given,
+        (None, Some(path)) => {
+            let text = fs::read_to_string(path)
+                .or_else(|error| refuse(format!("cannot read the secret file {}: {error}", path.display())))?;
+            text.trim_end_matches(['\r', '\n']).to_owned()
+        }
+    };
+    Secret::parse(&text).map(Some).or_else(|error| refuse(error.to_string()))
+}
+
+fn public_url(text: &str) -> Result<String, ConfigError> {
+    let wrong = || refuse(format!("public_url = \"{text}\" is not an address such as http://updates.example:5000"));
+    let Ok(uri) = text.parse::<http::Uri>() else { return wrong() };
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    let has_host =
+        uri.authority().is_some_and(|authority| !authority.host().is_empty() && !authority.as_str().contains('@'));
+    if !is_http || !has_host || uri.query().is_some() || text.contains('#') {
+        return wrong();
+    }
+    Ok(text.trim_end_matches('/').to_owned())
+}
+
+fn network(text: &str) -> Result<IpNet, ConfigError> {
+    let text = text.trim();
+    text.parse::<IpNet>()
+        .or_else(|_| text.parse().map(|address: std::net::IpAddr| IpNet::from(address)))
+        .or_else(|_| refuse(format!("trusted_proxies: \"{text}\" is not an address or network, such as 10.0.0.0/8")))
+}
+
+fn duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
+    humantime::parse_duration(text)
+        .or_else(|_| refuse(format!("{name} = \"{text}\" is not a duration, such as 30s or 5min")))
+}
+
+fn log_levels(text: &str) -> Result<Targets, ConfigError> {
+    text.parse().or_else(|_| refuse(format!("log = \"{text}\" is not a level: use error, warn, info, debug or trace")))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Arg, Command};
+
+    use super::*;
+
+    fn serve(text: &str) -> Result<Config, ConfigError> {
+        let contents = parse_file(Path::new("tender.toml"), text)?;
+        Config::new(contents.storage, contents.serve, &FileOption::default())
+    }
+
+    #[test]
+    fn every_option_is_a_flag_a_variable_and_a_key() {
+        let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
+        let options: Vec<&Arg> = command.get_arguments().collect();
+        assert_eq!(options.len(), 13);
+        for option in options {
+            let flag = option.get_long().unwrap();
+            assert!(option.get_env().is_some(), "--{flag} has no environment variable");
+            let key = flag.replace('-', "_");
+            let accepted = ["\"text\"", "1", "true", "[\"text\"]"]
+                .iter()
+                .any(|value| parse_file(Path::new("tender.toml"), &format!("{key} = {value}")).is_ok());
+            assert!(accepted, "--{flag} has no key in the file");
+        }
+    }
+
+    #[test]
+    fn the_sample_configuration_is_accepted_and_shows_every_option() {
+        let sample = include_str!("../packaging/tender.toml");
+        serve(sample).unwrap();
+        let all = sample.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
+        let contents = parse_file(Path::new("tender.toml"), &all).unwrap();
+        let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
+        for option in command.get_arguments() {
+            let key = option.get_long().unwrap().replace('-', "_");
+            assert!(all.lines().any(|line| line.starts_with(&format!("{key} ="))), "{key} is not in the sample");
+        }
+        assert!(contents.storage.data_dir.is_some());
+    }
+
+    #[test]
+    fn addresses_come_in_two_forms_but_not_both() {
+        let address = |text: &str| serve(text).map(|config| (config.host, config.port));
+        assert_eq!(address("").unwrap(), ("127.0.0.1".into(), 5000));
+        assert_eq!(address("listen = \"0.0.0.0:80\"").unwrap(), ("0.0.0.0".into(), 80));
+        assert_eq!(address("listen = \"[::1]:80\"").unwrap(), ("::1".into(), 80));
+        assert_eq!(address("hostname = \"gateway\"").unwrap(), ("gateway".into(), 5000));
+        assert_eq!(address("api_port = 81").unwrap(), ("127.0.0.1".into(), 81));
+        assert!(address("listen = \"0.0.0.0:80\"\napi_port = 81").is_err());
+        assert!(address("listen = \"80\"").is_err());
+        assert!(address("listen = \"gateway:99999\"").is_err());
+    }
+
+    #[test]
+    fn flags_come_before_the_file() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), "listen = \"0.0.0.0:80\"\nmax_connections = 7\ndata_dir = \"/file\"").unwrap();
+        let option = FileOption { config: Some(file.path().to_owned()) };
+        let flags = ServeOptions { api_port: Some(81), ..ServeOptions::default() };
+        let storage = StorageOptions { data_dir: Some("/flag".into()), ..StorageOptions::default() };
+        let config = Config::new(storage, flags, &option).unwrap();
+        assert_eq!((config.host.as_str(), config.port, config.max_connections), ("127.0.0.1", 81, 7));
+        assert_eq!(config.storage.data_folder, Path::new("/flag"));
+    }
+
+    #[test]
+    fn databases_are_files() {
+        assert_eq!(database_path("sqlite:///a/b.db").unwrap(), Path::new("a/b.db"));
+        assert_eq!(database_path("sqlite:////a/b.db").unwrap(), Path::new("/a/b.db"));
+        assert_eq!(database_path("sqlite:/a/b.db").unwrap(), Path::new("/a/b.db"));
+        for url in ["sqlite://", "sqlite:", "sqlite:///:memory:", "sqlite://host/db", "sqlite:///a?mode=ro", "a.db"] {
+            assert!(database_path(url).is_err(), "{url}");
+        }
+        let error = database_path("postgresql://user:password@host/db").unwrap_err().to_string();
+        assert!(error.contains("postgresql") && !error.contains("password"), "{error}");
+    }
+
+    #[test]
+    fn what_cannot_work_is_refused_in_one_sentence() {
+        let refused = [
+            "colour = 1",
+            "max_connections = 0",
+            "max_connections = \"many\"",
+            "public_url = \"updates.example\"",
+            "public_url = \"ftp://updates.example\"",
+            "public_url = \"http://a/?q\"",
+            "trusted_proxies = [\"everybody\"]",
+            "drain_timeout = \"soon\"",
+            "log = \"loud=very\"",
+            "listen = ",
+        ];
+        for text in refused {
+            let sentence = serve(text).unwrap_err().to_string();
+            assert!(!sentence.contains('\n'), "{sentence}");
+        }
+        assert_eq!(serve("public_url = \"https://a/b/\"").unwrap().public_url.as_deref(), Some("https://a/b"));
+    }
+}

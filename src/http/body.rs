@@ -1,0 +1,130 @@
+//! Request bodies: read only when a handler asks, never more than it says, and never waiting for ever.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures_util::{Stream, StreamExt};
+use headers::{ContentType, HeaderMap, HeaderMapExt};
+use serde::de::DeserializeOwned;
+use tokio::time::{Instant, timeout, timeout_at};
+use warp::http::header::CONTENT_LENGTH;
+
+use super::error::ApiError;
+
+/// The longest pause between two pieces of a body.
+const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Before a request is refused, so much of its body is read and for so long: some clients see a broken connection instead
+/// of the reply while they are still sending.
+const DRAIN_BYTES: usize = 16 * 1024 * 1024;
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+
+type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
+
+/// A body that has not been read.
+pub struct RequestBody {
+    pieces: Pieces,
+    declared_length: Option<u64>,
+    content_type: DeclaredType,
+}
+
+/// What the client says about the type of a body.
+enum DeclaredType {
+    Missing,
+    Unreadable,
+    Type(mime::Mime),
+}
+
+impl RequestBody {
+    /// Takes a body as warp hands it over.
+    pub fn new(
+        headers: &HeaderMap,
+        pieces: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + Sync + 'static,
+    ) -> Self {
+        let content_type = match headers.typed_try_get::<ContentType>() {
+            Ok(Some(content_type)) => DeclaredType::Type(content_type.into()),
+            Ok(None) => DeclaredType::Missing,
+            Err(_) => DeclaredType::Unreadable,
+        };
+        let declared_length =
+            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok());
+        let pieces = pieces.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining())));
+        Self { pieces: Box::pin(pieces), declared_length, content_type }
+    }
+
+    /// The multipart boundary, if the body is a form with one.
+    pub fn multipart_boundary(&self) -> Option<String> {
+        let DeclaredType::Type(mime) = &self.content_type else { return None };
+        (mime.type_() == mime::MULTIPART && mime.subtype() == mime::FORM_DATA)
+            .then(|| mime.get_param(mime::BOUNDARY).map(|boundary| boundary.to_string()))
+            .flatten()
+    }
+
+    /// The next piece; `None` at the end.
+    pub async fn next_piece(&mut self) -> Option<Result<Bytes, ApiError>> {
+        match timeout(PIECE_TIMEOUT, self.pieces.next()).await {
+            Ok(piece) => piece.map(|piece| {
+                piece.map_err(|_| ApiError::BadRequest("the request's body ended before its end".to_owned()))
+            }),
+            Err(_) => Some(Err(ApiError::RequestTimeout)),
+        }
+    }
+
+    /// The whole body. 400 if it breaks off, 408 if it does not come, 413 if it is longer than `limit_bytes`.
+    pub async fn read(&mut self, limit_bytes: usize) -> Result<Bytes, ApiError> {
+        let limit_exceeded = |length: u64| length > limit_bytes as u64;
+        if self.declared_length.is_some_and(limit_exceeded) {
+            return Err(self.refuse(ApiError::PayloadTooLarge(limit_bytes)).await);
+        }
+        let Some(first) = self.next_piece().await.transpose()? else { return Ok(Bytes::new()) };
+        let mut body = first;
+        while let Some(piece) = self.next_piece().await.transpose()? {
+            if limit_exceeded((body.len() + piece.len()) as u64) {
+                return Err(self.refuse(ApiError::PayloadTooLarge(limit_bytes)).await);
+            }
+            let mut joined = BytesMut::from(body);
+            joined.extend_from_slice(&piece);
+            body = joined.freeze();
+        }
+        Ok(body)
+    }
+
+    /// The whole body as JSON text: like [`RequestBody::read`], and 415 if it says that it is something else.
+    pub async fn read_json_text(&mut self, limit_bytes: usize) -> Result<Bytes, ApiError> {
+        let is_json = match &self.content_type {
+            // The reference page's own examples leave it out.
+            DeclaredType::Missing => true,
+            DeclaredType::Unreadable => false,
+            DeclaredType::Type(mime) => {
+                mime.type_() == mime::APPLICATION && (mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON))
+            }
+        };
+        if !is_json {
+            return Err(self.refuse(ApiError::UnsupportedMediaType("application/json")).await);
+        }
+        self.read(limit_bytes).await
+    }
+
+    /// The whole body, read as JSON: like [`RequestBody::read_json_text`], and 400 if it is not what is needed.
+    pub async fn read_json<T: DeserializeOwned>(&mut self, limit_bytes: usize) -> Result<T, ApiError> {
+        parse_json(&self.read_json_text(limit_bytes).await?)
+    }
+
+    /// Reads on for a while, so that the client gets to see `error`, and hands it back.
+    pub async fn refuse(&mut self, error: ApiError) -> ApiError {
+        let deadline = Instant::now() + DRAIN_TIME;
+        let mut drained_bytes = 0;
+        while let Ok(Some(Ok(piece))) = timeout_at(deadline, self.pieces.next()).await {
+            drained_bytes += piece.len();
+            if drained_bytes > DRAIN_BYTES {
+                break;
+            }
+        }
+        error
+    }
+}
+
+/// Reads JSON; 400 with the place if it is broken or not what is needed.
+pub fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(text).map_err(|error| ApiError::BadRequest(format!("invalid JSON body: {error}")))
+}

@@ -1,0 +1,64 @@
+//! `/api/v1/auth/device`: a device asks for a token.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::{Deserialize, Serialize};
+use warp::reply::Response;
+
+use super::REPORT_LIMIT_BYTES;
+use crate::auth::{PublicKey, device_token};
+use crate::domain::{DeviceReport, Metadata};
+use crate::http::Api;
+use crate::http::body::parse_json;
+use crate::http::endpoint::Request;
+use crate::http::error::ApiError;
+use crate::http::guard::Anonymous;
+use crate::http::reply;
+use crate::usecase::register_device::{self, Authorization, AuthorizationRequest};
+
+const SIGNATURE_HEADER: &str = "X-RDFM-Device-Signature";
+
+#[derive(Deserialize)]
+struct AuthorizationBody {
+    metadata: Metadata,
+    public_key: String,
+    /// The device's clock. Read because it must be there; a wrong one is no reason to refuse.
+    #[serde(rename = "timestamp")]
+    _timestamp: i64,
+}
+
+#[derive(Serialize)]
+struct TokenReply {
+    expires: u64,
+    token: String,
+}
+
+/// `POST /api/v1/auth/device`
+///
+/// - 200: the device is registered with this key; its token, and for how many seconds it is good
+/// - 400: the signature header is missing, the body is not what it should be, or the signature does not fit it
+/// - 401: a person must accept the device first; it is among the pending registrations now
+pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), mut request: Request) -> Result<Response, ApiError> {
+    let Some(signature) = request.headers.get(SIGNATURE_HEADER).cloned() else {
+        let missing = ApiError::BadRequest(format!("the header {SIGNATURE_HEADER} is missing"));
+        return Err(request.body.refuse(missing).await);
+    };
+    let message = request.body.read_json_text(REPORT_LIMIT_BYTES).await?;
+    let body: AuthorizationBody = parse_json(&message)?;
+    let report = DeviceReport::for_registration(body.metadata)?;
+    let public_key = PublicKey::from_pem(&body.public_key)?;
+    let bad_signature = || ApiError::BadRequest("the signature does not fit the body and public key".to_owned());
+    let signature = STANDARD.decode(signature.as_bytes().trim_ascii()).map_err(|_| bad_signature())?;
+
+    let authorization =
+        AuthorizationRequest { report, public_key, public_key_pem: body.public_key, message, signature };
+    match register_device::authorize(&api.store, &api.keys, &api.signature_turns, authorization).await? {
+        Authorization::Granted(token) => {
+            Ok(reply::ok(&TokenReply { expires: device_token::LIFETIME.as_secs(), token }))
+        }
+        Authorization::Pending => Err(ApiError::NotAccepted),
+        Authorization::BadSignature => Err(bad_signature()),
+    }
+}

@@ -1,0 +1,51 @@
+//! `/api/v1/update/check`: a device asks what to install.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use warp::reply::Response;
+
+use super::{REPORT_LIMIT_BYTES, download};
+use crate::domain::{DeviceReport, Metadata, PackageId};
+use crate::http::Api;
+use crate::http::endpoint::Request;
+use crate::http::error::ApiError;
+use crate::http::guard::TokenHolder;
+use crate::http::reply::{self, Date};
+use crate::usecase::check_update::{UpdateCheck, check_update};
+
+#[derive(Serialize)]
+struct UpdateReply {
+    id: PackageId,
+    created: Date,
+    sha256: String,
+    uri: String,
+}
+
+/// `POST /api/v1/update/check`
+///
+/// - 200: the package to install next, and where to download it
+/// - 204: nothing to install
+/// - 400: the body is not what it should be, or lacks version, device type or MAC address
+/// - 401: no good device token, or no device of this MAC address is registered
+/// - 403: the token is another device's
+pub async fn check(api: Arc<Api>, holder: TokenHolder, (): (), mut request: Request) -> Result<Response, ApiError> {
+    let metadata: Metadata = request.body.read_json(REPORT_LIMIT_BYTES).await?;
+    let report = DeviceReport::for_update_check(metadata)?;
+    if holder.mac_address.is_some_and(|mac_address| mac_address.key() != report.mac_address.key()) {
+        return Err(ApiError::Forbidden("the token was issued to a device with another MAC address".to_owned()));
+    }
+    match check_update(&api.store, &api.planner, report).await? {
+        UpdateCheck::Update(offer) => {
+            let package = offer.package();
+            Ok(reply::ok(&UpdateReply {
+                id: package.id,
+                created: Date(package.created),
+                sha256: package.sha256.to_string(),
+                uri: format!("{}{}", api.addresses.base_url(&request)?, download::path(package)),
+            }))
+        }
+        UpdateCheck::NoUpdate => Ok(reply::no_content()),
+        UpdateCheck::UnknownDevice => Err(ApiError::Unauthorized("the device is not registered: authorize again")),
+    }
+}

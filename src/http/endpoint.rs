@@ -1,0 +1,204 @@
+//! How a route is made: filters extract raw, guards and handlers judge. The only file that composes warp's filters.
+//!
+//! A warp rejection means "try another route" and nothing else. So a path that matches is answered here for good: a method
+//! that it does not take is a 405, a guard's refusal is a 401 or 403, and no error falls through to another route.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Buf;
+use futures_util::Stream;
+use futures_util::future::{BoxFuture, FutureExt};
+use headers::HeaderMap;
+use warp::Filter;
+use warp::filters::BoxedFilter;
+use warp::filters::path::FullPath;
+use warp::http::Method;
+use warp::reply::Response;
+
+use super::Api;
+use super::body::RequestBody;
+use super::error::{ApiError, no_such_path};
+use super::guard::{Audience, Guard};
+use super::serve::Connection;
+use crate::domain::Identifier;
+
+/// A filter that answers a request or leaves it to the next one.
+pub type Route = BoxedFilter<(Response,)>;
+
+/// What a handler may ask of a request.
+pub struct Request {
+    /// Its method: `GET` handlers see `HEAD` too.
+    pub method: Method,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The connection that it came on.
+    pub connection: Connection,
+    /// Its body, not read yet.
+    pub body: RequestBody,
+}
+
+/// What the `{…}` of a path stands for. `()` for paths without one.
+pub trait PathParameter: Send + Sized + 'static {
+    /// Reads it; a text that is none makes the path one that does not exist.
+    fn parse(text: &str) -> Option<Self>;
+}
+
+impl PathParameter for () {
+    fn parse(text: &str) -> Option<Self> {
+        text.is_empty().then_some(())
+    }
+}
+
+impl<T: Identifier> PathParameter for T {
+    fn parse(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}
+
+type Run<P> = Arc<dyn Fn(Arc<Api>, P, Request) -> BoxFuture<'static, Response> + Send + Sync>;
+
+/// A method of a path, with its guard and handler.
+pub struct Endpoint<P> {
+    method: Method,
+    audience: Audience,
+    run: Run<P>,
+}
+
+/// What a path answers to `method`: who may call it, and what is done. `GET` answers `HEAD` as well.
+pub fn on<P, G, H, F>(method: Method, guard: G, handler: H) -> Endpoint<P>
+where
+    P: PathParameter,
+    G: Guard,
+    H: Fn(Arc<Api>, G::Caller, P, Request) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Result<Response, ApiError>> + Send,
+{
+    let audience = guard.audience();
+    let run: Run<P> = Arc::new(move |api, parameter, mut request| {
+        let (guard, handler) = (guard.clone(), handler.clone());
+        async move {
+            let result = match guard.admit(&api, &request.headers).await {
+                Ok(caller) => handler(api, caller, parameter, request).await,
+                Err(refusal) => Err(request.body.refuse(refusal).await),
+            };
+            result.unwrap_or_else(ApiError::into_response)
+        }
+        .boxed()
+    });
+    Endpoint { method, audience, run }
+}
+
+/// One line of the route table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSummary {
+    /// The path, with `{…}` where it has a parameter.
+    pub path: &'static str,
+    /// The method.
+    pub method: Method,
+    /// Who may call it.
+    pub audience: Audience,
+}
+
+/// A path with its methods.
+pub struct Resource {
+    summaries: Vec<RouteSummary>,
+    mount: Box<dyn FnOnce(Arc<Api>) -> Route>,
+}
+
+/// A path, such as `/api/v1/groups/{group}/policy`, and what it answers. It may have one `{parameter}`, and that may take in
+/// all the rest of the path: `{parameter...}`.
+pub fn at<P: PathParameter>(path: &'static str, endpoints: impl Into<Vec<Endpoint<P>>>) -> Resource {
+    let endpoints: Vec<Endpoint<P>> = endpoints.into();
+    let summary =
+        |endpoint: &Endpoint<P>| RouteSummary { path, method: endpoint.method.clone(), audience: endpoint.audience };
+    let summaries = endpoints.iter().map(summary).collect();
+    let mount = move |api: Arc<Api>| {
+        let endpoints: Arc<[Endpoint<P>]> = endpoints.into();
+        matching::<P>(path)
+            .and(warp::method())
+            .and(warp::header::headers_cloned())
+            .and(warp::ext::optional::<Connection>())
+            .and(warp::body::stream())
+            .then(move |parameter, method, headers, connection, body| {
+                dispatch(&api, &endpoints, parameter, method, headers, connection, body)
+            })
+            .boxed()
+    };
+    Resource { summaries, mount: Box::new(mount) }
+}
+
+/// Answers a request whose path matched.
+fn dispatch<P: PathParameter>(
+    api: &Arc<Api>,
+    endpoints: &[Endpoint<P>],
+    parameter: P,
+    method: Method,
+    headers: HeaderMap,
+    connection: Option<Connection>,
+    body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + Sync + 'static,
+) -> BoxFuture<'static, Response> {
+    let body = RequestBody::new(&headers, body);
+    let wanted = if method == Method::HEAD { &Method::GET } else { &method };
+    match endpoints.iter().find(|endpoint| endpoint.method == *wanted) {
+        Some(endpoint) => {
+            let connection = connection.unwrap_or_default();
+            (endpoint.run)(api.clone(), parameter, Request { method, headers, connection, body })
+        }
+        None => method_not_allowed(endpoints.iter().map(|endpoint| endpoint.method.clone()).collect(), body).boxed(),
+    }
+}
+
+async fn method_not_allowed(mut allowed: Vec<Method>, mut body: RequestBody) -> Response {
+    if allowed.contains(&Method::GET) {
+        allowed.push(Method::HEAD);
+    }
+    body.refuse(ApiError::MethodNotAllowed(allowed)).await.into_response()
+}
+
+/// Matches a path template against the whole path and extracts its parameter.
+fn matching<P: PathParameter>(template: &'static str) -> BoxedFilter<(P,)> {
+    warp::path::full()
+        .and_then(move |path: FullPath| {
+            let parameter = parameter_text(template, path.as_str()).and_then(P::parse);
+            std::future::ready(parameter.ok_or_else(warp::reject::not_found))
+        })
+        .boxed()
+}
+
+/// The text that stands for the template's parameter (empty if it has none), if the path fits the template.
+fn parameter_text<'a>(template: &str, path: &'a str) -> Option<&'a str> {
+    let Some((before, rest)) = template.split_once('{') else { return (template == path).then_some("") };
+    let (name, after) = rest.split_once('}')?;
+    let text = path.strip_prefix(before)?.strip_suffix(after)?;
+    (!text.is_empty() && (name.ends_with("...") || !text.contains('/'))).then_some(text)
+}
+
+/// Every line of the table.
+pub fn summaries(resources: &[Resource]) -> Vec<RouteSummary> {
+    resources.iter().flat_map(|resource| resource.summaries.clone()).collect()
+}
+
+/// One route that tries each resource in turn and answers what none takes with a 404.
+pub fn any_of(resources: Vec<Resource>, api: &Arc<Api>) -> Route {
+    let unknown = warp::any().map(|| no_such_path().into_response()).boxed();
+    // Folded from the end, so that the first resource is the outermost and is tried with the least ado.
+    resources.into_iter().rev().fold(unknown, |rest, resource| (resource.mount)(api.clone()).or(rest).unify().boxed())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn templates_match_whole_paths() {
+        assert_eq!(parameter_text("/a/b", "/a/b"), Some(""));
+        assert_eq!(parameter_text("/a/b", "/a/b/"), None);
+        assert_eq!(parameter_text("/a/{id}/c", "/a/12/c"), Some("12"));
+        assert_eq!(parameter_text("/a/{id}/c", "/a//c"), None);
+        assert_eq!(parameter_text("/a/{id}/c", "/a/c"), None);
+        assert_eq!(parameter_text("/a/{id}/c", "/a/1/2/c"), None);
+        assert_eq!(parameter_text("/a/{id}", "/a/12"), Some("12"));
+        assert_eq!(parameter_text("/a/{name...}", "/a/b/c"), Some("b/c"));
+        assert_eq!(parameter_text("/a/{name...}", "/a/"), None);
+    }
+}

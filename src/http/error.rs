@@ -1,0 +1,161 @@
+//! THE status table: what a client is told when something is wrong, and with which status. Always JSON, never internals.
+
+use std::error::Error;
+use std::io;
+
+use headers::{ContentRange, HeaderMapExt};
+use warp::http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
+use warp::http::{Method, StatusCode};
+use warp::reply::Response;
+
+use super::reply;
+use crate::domain::Invalid;
+use crate::store::StoreError;
+use crate::usecase::register_device::AuthorizationError;
+
+/// An answer that is not the one asked for. The texts are one clear sentence for the client.
+#[derive(Debug)]
+pub enum ApiError {
+    /// 400: the request cannot be understood, or asks for something that cannot be.
+    BadRequest(String),
+    /// 401: no token, or none that is good (any more).
+    Unauthorized(&'static str),
+    /// 401 to a device that a person must accept first.
+    NotAccepted,
+    /// 403: a good token, but not for this.
+    Forbidden(String),
+    /// 404: what the path names is not there.
+    NotFound(&'static str),
+    /// 405: the path is there, the method is not; these are.
+    MethodNotAllowed(Vec<Method>),
+    /// 408: the client stopped sending.
+    RequestTimeout,
+    /// 409: not in the state that things are in.
+    Conflict(String),
+    /// 413: more than is taken, which is so many bytes.
+    PayloadTooLarge(usize),
+    /// 415: the body is not of the type that is needed.
+    UnsupportedMediaType(&'static str),
+    /// 416: no byte of the range is in the file, which has this length.
+    RangeNotSatisfiable(u64),
+    /// 500: our fault; the reason goes to the log, once.
+    Internal(Box<dyn Error + Send + Sync>),
+    /// 507: the disk is full.
+    InsufficientStorage,
+}
+
+impl ApiError {
+    /// An error whose cause concerns only the log.
+    pub fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Internal(error.into())
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthorized(_) | Self::NotAccepted => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::PayloadTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::InsufficientStorage => StatusCode::INSUFFICIENT_STORAGE,
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Self::BadRequest(sentence) | Self::Forbidden(sentence) | Self::Conflict(sentence) => sentence.clone(),
+            Self::Unauthorized(sentence) | Self::NotFound(sentence) => (*sentence).to_owned(),
+            Self::NotAccepted => "the device is not accepted yet: a person must accept its registration".to_owned(),
+            Self::MethodNotAllowed(allowed) => {
+                format!("this path does not take this method, only {}", method_list(allowed))
+            }
+            Self::RequestTimeout => "the request's body did not arrive in time".to_owned(),
+            Self::PayloadTooLarge(limit) => format!("the request is too large: at most {limit} bytes are taken here"),
+            Self::UnsupportedMediaType(needed) => format!("the request's Content-Type must be {needed}"),
+            Self::RangeNotSatisfiable(length) => format!("the range lies outside the file, which has {length} bytes"),
+            Self::Internal(_) => "internal server error: the server's log says more".to_owned(),
+            Self::InsufficientStorage => "the server's disk is full: delete packages that are not needed".to_owned(),
+        }
+    }
+
+    /// The reply to the client; what is our fault is logged here.
+    pub fn into_response(self) -> Response {
+        if let Self::Internal(error) = &self {
+            tracing::error!(error = %chain(&**error), "a request failed");
+        }
+        let mut response = reply::json(self.status(), &serde_json::json!({ "error": self.sentence() }));
+        let headers = response.headers_mut();
+        match self {
+            Self::Unauthorized(_) => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::MethodNotAllowed(allowed) => {
+                if let Ok(list) = HeaderValue::try_from(method_list(&allowed)) {
+                    headers.insert(ALLOW, list);
+                }
+            }
+            Self::RangeNotSatisfiable(length) => headers.typed_insert(ContentRange::unsatisfied_bytes(length)),
+            _ => {}
+        }
+        response
+    }
+}
+
+impl From<Invalid> for ApiError {
+    fn from(invalid: Invalid) -> Self {
+        Self::BadRequest(invalid.to_string())
+    }
+}
+
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        let is_disk_full = match &error {
+            StoreError::Database(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
+            StoreError::File { error, .. } => {
+                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        };
+        if is_disk_full {
+            tracing::error!(%error, "the disk is full");
+            return Self::InsufficientStorage;
+        }
+        Self::internal(error)
+    }
+}
+
+impl From<AuthorizationError> for ApiError {
+    fn from(error: AuthorizationError) -> Self {
+        match error {
+            AuthorizationError::Store(error) => error.into(),
+            AuthorizationError::Signing(error) => Self::internal(error),
+        }
+    }
+}
+
+/// The router's own errors. All that is left to it is a path that nothing answers: methods, bodies and types are judged
+/// by the endpoints.
+pub fn no_such_path() -> ApiError {
+    ApiError::NotFound("no such path")
+}
+
+fn method_list(methods: &[Method]) -> String {
+    methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ")
+}
+
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,81 @@
+//! `/api/v1/devices`: the accepted devices.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::Serialize;
+use warp::http::StatusCode;
+use warp::reply::Response;
+
+use crate::domain::{Device, DeviceId, GroupId, Metadata};
+use crate::http::Api;
+use crate::http::endpoint::Request;
+use crate::http::error::ApiError;
+use crate::http::guard::Operator;
+use crate::http::reply::{self, Date};
+use crate::store::{StoreError, devices};
+
+/// A device on the wire: exactly these fields.
+#[derive(Serialize)]
+struct DeviceReply<'a> {
+    id: DeviceId,
+    name: &'a str,
+    mac_address: &'a str,
+    capabilities: &'a BTreeMap<String, bool>,
+    metadata: &'a Metadata,
+    group: Option<GroupId>,
+    last_access: Option<Date>,
+    public_key: Option<&'a str>,
+}
+
+impl<'a> From<&'a Device> for DeviceReply<'a> {
+    fn from(device: &'a Device) -> Self {
+        Self {
+            id: device.id,
+            name: &device.name,
+            mac_address: device.mac_address.as_str(),
+            capabilities: &device.capabilities,
+            metadata: &device.metadata,
+            group: device.group,
+            last_access: device.last_access.map(Date),
+            public_key: device.public_key.as_deref(),
+        }
+    }
+}
+
+/// `GET /api/v1/devices`
+///
+/// - 200: all devices
+pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
+    let presence = api.store.presence().clone();
+    let json = api
+        .store
+        .read(move |connection| {
+            // Written row by row: ten thousand devices are never in memory as more than their JSON.
+            let mut json = Vec::from(b"[");
+            let mut failure = None;
+            devices::for_each(connection, &presence, |device| {
+                if json.len() > 1 {
+                    json.push(b',');
+                }
+                failure = serde_json::to_writer(&mut json, &DeviceReply::from(&device)).err().or(failure.take());
+            })?;
+            json.push(b']');
+            failure.map_or(Ok(json), |error| Err(ApiError::internal(error)))
+        })
+        .await?;
+    Ok(reply::raw_json(StatusCode::OK, json))
+}
+
+/// `GET /api/v1/devices/{device}`
+///
+/// - 200: the device
+/// - 404: no such device
+pub async fn find(api: Arc<Api>, _: Operator, id: DeviceId, _: Request) -> Result<Response, ApiError> {
+    let presence = api.store.presence().clone();
+    let device = api.store.read(move |connection| devices::find(connection, &presence, id)).await;
+    match device.map_err(|error: StoreError| ApiError::from(error))? {
+        Some(device) => Ok(reply::ok(&DeviceReply::from(&device))),
+        None => Err(ApiError::NotFound("no such device")),
+    }
+}

@@ -1,0 +1,200 @@
+//! `/api/v1/groups`: groups, their devices, packages and policies.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use warp::reply::Response;
+
+use super::BODY_LIMIT_BYTES;
+use crate::domain::{DeviceId, Group, GroupId, GroupMetadata, MembershipChange, PackageId, Policy};
+use crate::http::Api;
+use crate::http::endpoint::Request;
+use crate::http::error::ApiError;
+use crate::http::guard::Operator;
+use crate::http::reply::{self, Date};
+use crate::store::StoreError;
+use crate::store::groups::{self, AssignmentError, Deletion, MembershipError};
+
+/// A group on the wire: exactly these fields.
+#[derive(Serialize)]
+struct GroupReply<'a> {
+    id: GroupId,
+    created: Date,
+    devices: &'a [DeviceId],
+    packages: &'a [PackageId],
+    metadata: &'a GroupMetadata,
+    policy: String,
+}
+
+impl<'a> From<&'a Group> for GroupReply<'a> {
+    fn from(group: &'a Group) -> Self {
+        Self {
+            id: group.id,
+            created: Date(group.created),
+            devices: &group.devices,
+            packages: &group.packages,
+            metadata: &group.metadata,
+            policy: group.policy.to_string(),
+        }
+    }
+}
+
+/// A device's identifier, as a number or as a numeric string: clients write both.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum WrittenDeviceId {
+    Number(i64),
+    Text(String),
+}
+
+impl WrittenDeviceId {
+    fn read(self) -> Result<DeviceId, ApiError> {
+        match self {
+            Self::Number(number) => Ok(DeviceId(number)),
+            Self::Text(text) => Ok(text.parse()?),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MembershipBody {
+    add: Vec<WrittenDeviceId>,
+    remove: Vec<WrittenDeviceId>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PackagesBody {
+    packages: Vec<PackageId>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PolicyBody {
+    policy: String,
+}
+
+fn no_such_group() -> ApiError {
+    ApiError::NotFound("no such group")
+}
+
+/// `GET /api/v1/groups`
+///
+/// - 200: all groups
+pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
+    let groups = api.store.read(groups::list).await?;
+    Ok(reply::ok(&groups.iter().map(GroupReply::from).collect::<Vec<_>>()))
+}
+
+/// `POST /api/v1/groups`
+///
+/// - 200: the new group; the body is its metadata
+/// - 400: the body is not a JSON object
+pub async fn create(api: Arc<Api>, operator: Operator, (): (), mut request: Request) -> Result<Response, ApiError> {
+    let metadata: GroupMetadata = request.body.read_json(BODY_LIMIT_BYTES).await?;
+    let group: Group = api.store.write(move |tx| groups::create(tx, metadata)).await.map_err(from_store)?;
+    tracing::info!(group = %group.id, operator = operator.name, "group created");
+    Ok(reply::ok(&GroupReply::from(&group)))
+}
+
+/// `GET /api/v1/groups/{group}`
+///
+/// - 200: the group
+/// - 404: no such group
+pub async fn find(api: Arc<Api>, _: Operator, id: GroupId, _: Request) -> Result<Response, ApiError> {
+    let group = api.store.read(move |connection| groups::find(connection, id)).await.map_err(from_store)?;
+    Ok(reply::ok(&GroupReply::from(&group.ok_or_else(no_such_group)?)))
+}
+
+/// `DELETE /api/v1/groups/{group}`
+///
+/// - 200: the group is gone; its packages stay
+/// - 404: no such group
+/// - 409: it has devices
+pub async fn delete(api: Arc<Api>, operator: Operator, id: GroupId, _: Request) -> Result<Response, ApiError> {
+    match api.store.write(move |tx| groups::delete(tx, id)).await.map_err(from_store)? {
+        Deletion::Deleted => {
+            tracing::info!(group = %id, operator = operator.name, "group deleted");
+            Ok(reply::done())
+        }
+        Deletion::NotFound => Err(no_such_group()),
+        Deletion::HasDevices => {
+            Err(ApiError::Conflict("delete failed, at least one device is still assigned to the group".to_owned()))
+        }
+    }
+}
+
+/// `PATCH /api/v1/groups/{group}/devices`
+///
+/// - 200: the devices were added and removed
+/// - 400: the body is not what it should be
+/// - 404: no such group
+/// - 409: one of the devices cannot be added or removed; nothing was changed
+pub async fn change_devices(
+    api: Arc<Api>,
+    operator: Operator,
+    id: GroupId,
+    mut request: Request,
+) -> Result<Response, ApiError> {
+    let body: MembershipBody = request.body.read_json(BODY_LIMIT_BYTES).await?;
+    let read_all =
+        |written: Vec<WrittenDeviceId>| written.into_iter().map(WrittenDeviceId::read).collect::<Result<_, _>>();
+    let change = MembershipChange { add: read_all(body.add)?, remove: read_all(body.remove)? };
+    let (added, removed) = (change.add.len(), change.remove.len());
+    api.store.write(move |tx| groups::change_members(tx, id, &change)).await.map_err(|error| match error {
+        MembershipError::NoSuchGroup => no_such_group(),
+        MembershipError::Store(error) => error.into(),
+        conflict => ApiError::Conflict(format!("nothing was changed: {conflict}")),
+    })?;
+    tracing::info!(group = %id, added, removed, operator = operator.name, "devices of a group changed");
+    Ok(reply::done())
+}
+
+/// `POST /api/v1/groups/{group}/package`
+///
+/// - 200: the group has these packages now, and no others
+/// - 400: the body is not what it should be
+/// - 404: no such group, or one of the packages does not exist; nothing was changed
+pub async fn set_packages(
+    api: Arc<Api>,
+    operator: Operator,
+    id: GroupId,
+    mut request: Request,
+) -> Result<Response, ApiError> {
+    let PackagesBody { packages } = request.body.read_json(BODY_LIMIT_BYTES).await?;
+    let count = packages.len();
+    api.store.write(move |tx| groups::set_packages(tx, id, &packages)).await.map_err(|error| match error {
+        AssignmentError::NoSuchGroup => no_such_group(),
+        AssignmentError::NoSuchPackage(_) => ApiError::NotFound("one of the packages does not exist"),
+        AssignmentError::Store(error) => error.into(),
+    })?;
+    tracing::info!(group = %id, packages = count, operator = operator.name, "packages of a group set");
+    Ok(reply::done())
+}
+
+/// `POST /api/v1/groups/{group}/policy`
+///
+/// - 200: the group has this policy now
+/// - 400: the body is not what it should be, or no policy
+/// - 404: no such group
+pub async fn set_policy(
+    api: Arc<Api>,
+    operator: Operator,
+    id: GroupId,
+    mut request: Request,
+) -> Result<Response, ApiError> {
+    let body: PolicyBody = request.body.read_json(BODY_LIMIT_BYTES).await?;
+    let policy: Policy = body.policy.parse()?;
+    let text = policy.to_string();
+    if !api.store.write(move |tx| groups::set_policy(tx, id, &policy)).await.map_err(from_store)? {
+        return Err(no_such_group());
+    }
+    tracing::info!(group = %id, policy = text, operator = operator.name, "policy of a group set");
+    Ok(reply::done())
+}
+
+/// Names the error type where a store call alone would leave it open.
+fn from_store(error: StoreError) -> ApiError {
+    error.into()
+}

@@ -1,0 +1,9 @@
+//! What people and scripts call: the frozen API of the reference server.
+
+pub mod devices;
+pub mod groups;
+pub mod packages;
+pub mod registrations;
+
+/// The longest JSON body of a person or script, in bytes: room for the identifiers of a hundred thousand devices.
+const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;

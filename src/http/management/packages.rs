@@ -1,0 +1,110 @@
+//! `/api/v1/packages`: the stored packages.
+
+use std::sync::Arc;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use warp::reply::Response;
+
+use crate::domain::{Package, PackageId, StorageDirectory, keys};
+use crate::http::Api;
+use crate::http::endpoint::Request;
+use crate::http::error::ApiError;
+use crate::http::guard::Operator;
+use crate::http::reply::{self, Date};
+use crate::http::upload;
+use crate::store::packages::{self, Deletion};
+use crate::usecase::publish_package::publish;
+use crate::usecase::remove_package::remove_package;
+
+/// A package on the wire: exactly these fields.
+#[derive(Serialize)]
+struct PackageReply<'a> {
+    id: PackageId,
+    created: Date,
+    sha256: String,
+    driver: &'static str,
+    metadata: MetadataReply<'a>,
+}
+
+/// A package's metadata, with what the server says about its storage.
+struct MetadataReply<'a>(&'a Package);
+
+impl Serialize for MetadataReply<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(package) = self;
+        let mut map = serializer.serialize_map(None)?;
+        for (key, value) in package.metadata().iter() {
+            map.serialize_entry(key, value)?;
+        }
+        if let Some(directory) = package.description.directory() {
+            map.serialize_entry(keys::LOCAL_DIRECTORY, StorageDirectory::as_str(directory))?;
+        }
+        map.serialize_entry(keys::LOCAL_LENGTH, &package.length_bytes)?;
+        map.serialize_entry(keys::LOCAL_UUID, &package.uuid.to_string())?;
+        map.end()
+    }
+}
+
+impl<'a> From<&'a Package> for PackageReply<'a> {
+    fn from(package: &'a Package) -> Self {
+        Self {
+            id: package.id,
+            created: Date(package.created),
+            sha256: package.sha256.to_string(),
+            driver: "local",
+            metadata: MetadataReply(package),
+        }
+    }
+}
+
+fn no_such_package() -> ApiError {
+    ApiError::NotFound("no such package")
+}
+
+/// `GET /api/v1/packages`
+///
+/// - 200: all packages
+pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
+    let packages = api.store.read(packages::list).await?;
+    Ok(reply::ok(&packages.iter().map(PackageReply::from).collect::<Vec<_>>()))
+}
+
+/// `POST /api/v1/packages`
+///
+/// - 200: the new package
+/// - 400: no file, an empty one, metadata that is missing or reserved, or a body that breaks off
+/// - 507: the disk is full
+pub async fn upload(api: Arc<Api>, operator: Operator, (): (), request: Request) -> Result<Response, ApiError> {
+    let (staged, description) = upload::receive(&api.packages, request.body).await?;
+    let package = publish(&api.store, staged, description).await?;
+    tracing::info!(package = %package.id, bytes = package.length_bytes, operator = operator.name, "package uploaded");
+    Ok(reply::ok(&PackageReply::from(&package)))
+}
+
+/// `GET /api/v1/packages/{package}`
+///
+/// - 200: the package
+/// - 404: no such package
+pub async fn find(api: Arc<Api>, _: Operator, id: PackageId, _: Request) -> Result<Response, ApiError> {
+    let package = api.store.read(move |connection| packages::find(connection, id)).await?;
+    Ok(reply::ok(&PackageReply::from(&package.ok_or_else(no_such_package)?)))
+}
+
+/// `DELETE /api/v1/packages/{package}`
+///
+/// - 200: the package is gone
+/// - 404: no such package
+/// - 409: a group has it
+pub async fn delete(api: Arc<Api>, operator: Operator, id: PackageId, _: Request) -> Result<Response, ApiError> {
+    match remove_package(&api.store, &api.packages, id).await? {
+        Deletion::Deleted(_) => {
+            tracing::info!(package = %id, operator = operator.name, "package deleted");
+            Ok(reply::done())
+        }
+        Deletion::NotFound => Err(no_such_package()),
+        Deletion::Assigned => {
+            Err(ApiError::Conflict("delete failed, the package is assigned to at least one group".to_owned()))
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The HTTP side: thin, and the only user of warp. Handlers read a request, call the store or a use case, and write a reply.
+//!
+//! [`resources`] is the whole route table. `device` is what devices call and `management` what people and scripts call;
+//! neither knows the other.
+
+mod body;
+mod device;
+mod endpoint;
+mod error;
+mod guard;
+mod host;
+mod management;
+mod range;
+mod reply;
+pub mod serve;
+mod stall;
+mod upload;
+
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+use warp::http::Method;
+
+use crate::auth::Keys;
+use crate::domain::Scope::{ReadOnly, ReadWrite};
+use crate::store::{PackageFolder, Store};
+use crate::usecase::check_update::Planner;
+use device::{auth, download, update};
+pub use endpoint::RouteSummary;
+use endpoint::{Resource, Route, any_of, at, on};
+pub use guard::Audience;
+use guard::{DeviceOnly, Management, Public};
+pub use host::Addresses;
+use management::{devices, groups, packages, registrations};
+
+/// What handlers work with.
+pub struct Api {
+    /// The database and what devices reported.
+    pub store: Store,
+    /// The package files.
+    pub packages: PackageFolder,
+    /// The keys of tokens.
+    pub keys: Keys,
+    /// The compiled plans.
+    pub planner: Planner,
+    /// How many signatures may be checked at once.
+    pub signature_turns: Arc<Semaphore>,
+    /// Under which address clients reach this server.
+    pub addresses: Addresses,
+    /// Everybody may do everything.
+    pub authentication_is_off: bool,
+}
+
+const GET: Method = Method::GET;
+const POST: Method = Method::POST;
+const PATCH: Method = Method::PATCH;
+const DELETE: Method = Method::DELETE;
+
+/// Every path that the server answers, those called most first.
+fn resources() -> Vec<Resource> {
+    vec![
+        at("/api/v1/update/check", [on(POST, DeviceOnly, update::check)]),
+        at("/local_storage/{name...}", [on(GET, Public, download::package)]),
+        at("/api/v1/auth/device", [on(POST, Public, auth::authorize)]),
+        at("/api/v1/auth/pending", [on(GET, Management(ReadOnly), registrations::list)]),
+        at("/api/v1/auth/register", [on(POST, Management(ReadWrite), registrations::accept)]),
+        at("/api/v1/devices", [on(GET, Management(ReadOnly), devices::list)]),
+        at("/api/v1/devices/{device}", [on(GET, Management(ReadOnly), devices::find)]),
+        at(
+            "/api/v1/packages",
+            [on(GET, Management(ReadOnly), packages::list), on(POST, Management(ReadWrite), packages::upload)],
+        ),
+        at(
+            "/api/v1/packages/{package}",
+            [on(GET, Management(ReadOnly), packages::find), on(DELETE, Management(ReadWrite), packages::delete)],
+        ),
+        at(
+            "/api/v1/groups",
+            [on(GET, Management(ReadOnly), groups::list), on(POST, Management(ReadWrite), groups::create)],
+        ),
+        at(
+            "/api/v1/groups/{group}",
+            [on(GET, Management(ReadOnly), groups::find), on(DELETE, Management(ReadWrite), groups::delete)],
+        ),
+        at("/api/v1/groups/{group}/devices", [on(PATCH, Management(ReadWrite), groups::change_devices)]),
+        at("/api/v1/groups/{group}/package", [on(POST, Management(ReadWrite), groups::set_packages)]),
+        at("/api/v1/groups/{group}/policy", [on(POST, Management(ReadWrite), groups::set_policy)]),
+    ]
+}
+
+/// The route of all paths, and a JSON 404 for the rest.
+pub fn route(api: &Arc<Api>) -> Route {
+    any_of(resources(), api)
+}
+
+/// The route table as data: which path takes which method from whom.
+pub fn route_table() -> Vec<RouteSummary> {
+    endpoint::summaries(&resources())
+}

@@ -1,0 +1,53 @@
+//! Replies: JSON, dates as the API writes them.
+
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+use warp::http::StatusCode;
+use warp::http::header::{CONTENT_TYPE, HeaderValue};
+use warp::reply::Response;
+
+use super::error::ApiError;
+use crate::domain::Timestamp;
+
+/// A 200 with `value` as JSON.
+pub fn ok(value: &impl Serialize) -> Response {
+    json(StatusCode::OK, value)
+}
+
+/// A 200 that has nothing more to say: `{}`.
+pub fn done() -> Response {
+    raw_json(StatusCode::OK, b"{}".to_vec())
+}
+
+/// A 204 without a body.
+pub fn no_content() -> Response {
+    let mut response = Response::default();
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}
+
+/// A reply with `value` as JSON.
+pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
+    match serde_json::to_vec(value) {
+        Ok(body) => raw_json(status, body),
+        Err(error) => ApiError::internal(error).into_response(),
+    }
+}
+
+/// A reply whose body is JSON already.
+pub fn raw_json(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// A date on the wire: `Thu, 17 Aug 2023 10:41:08 GMT` (RFC 9110, section 5.6.7).
+pub struct Date(pub Timestamp);
+
+impl Serialize for Date {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&httpdate::HttpDate::from(SystemTime::from(self.0)))
+    }
+}

@@ -1,0 +1,209 @@
+//! Uploads as multipart forms (RFC 7578): the file goes to disk as it comes, the other parts are its metadata.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use futures_util::stream::{self, StreamExt};
+use multer::{Field, Multipart};
+use tokio::sync::Mutex;
+
+use super::body::RequestBody;
+use super::error::ApiError;
+use crate::domain::PackageDescription;
+use crate::store::{PackageFolder, StagedFile};
+use crate::usecase::publish_package::Receiving;
+
+/// The part that holds the package.
+const FILE_PART: &str = "file";
+/// The longest metadata value.
+const VALUE_LIMIT_BYTES: usize = 64 * 1024;
+/// How many metadata parts a form may have.
+const PARTS_LIMIT: usize = 256;
+/// How many bytes of a form may be something else than contents of its parts. The form's reader keeps a part's header in
+/// memory until it ends, so one that never ends must be stopped from outside.
+const FRAMING_LIMIT_BYTES: u64 = 1024 * 1024;
+
+/// Receives a form: its file, on disk but not yet a package, and what it says about it. Nothing is left of one that is
+/// refused.
+pub async fn receive(
+    folder: &PackageFolder,
+    mut body: RequestBody,
+) -> Result<(StagedFile, PackageDescription), ApiError> {
+    let Some(boundary) = body.multipart_boundary() else {
+        let refusal = ApiError::BadRequest("no file: send the package as a multipart/form-data form".to_owned());
+        return Err(body.refuse(refusal).await);
+    };
+    let body = Arc::new(Mutex::new(body));
+    let form = Form::read(folder, boundary, body.clone()).await;
+    match form.and_then(Form::complete) {
+        Ok((receiving, description)) => {
+            let staged = receiving.finish().await?;
+            if staged.length_bytes() == 0 {
+                return Err(ApiError::BadRequest("the file is empty".to_owned()));
+            }
+            Ok((staged, description))
+        }
+        Err(refusal) => Err(body.lock().await.refuse(refusal).await),
+    }
+}
+
+/// What has been read of a form.
+#[derive(Default)]
+struct Form {
+    file: Option<Receiving>,
+    fields: Vec<(String, String)>,
+}
+
+impl Form {
+    async fn read(folder: &PackageFolder, boundary: String, body: Arc<Mutex<RequestBody>>) -> Result<Self, ApiError> {
+        let framing = Framing::default();
+        let mut parts = Multipart::new(OneAtATime::new(pieces(body, framing.clone())), boundary);
+        let mut form = Self::default();
+        while let Some(part) = parts.next_field().await.map_err(refusal)? {
+            form.read_part(folder, part, &framing).await?;
+        }
+        Ok(form)
+    }
+
+    async fn read_part(&mut self, folder: &PackageFolder, part: Field<'_>, framing: &Framing) -> Result<(), ApiError> {
+        let bad_request = |sentence: String| Err(ApiError::BadRequest(sentence));
+        let Some(name) = part.name().map(str::to_owned) else {
+            return bad_request("a part of the form has no name".to_owned());
+        };
+        let is_file = part.file_name().is_some_and(|file_name| !file_name.is_empty());
+        match (name == FILE_PART, is_file) {
+            (true, true) if self.file.is_some() => bad_request("the form has more than one file".to_owned()),
+            (true, true) => {
+                self.file = Some(receive_file(folder, part, framing).await?);
+                Ok(())
+            }
+            (true, false) => bad_request("the part \"file\" must have a filename".to_owned()),
+            (false, true) => bad_request(format!("the file must be in the part \"file\", not in \"{name}\"")),
+            (false, false) if self.fields.len() == PARTS_LIMIT => {
+                bad_request(format!("the form has more than {PARTS_LIMIT} metadata parts"))
+            }
+            (false, false) => {
+                let value = read_value(part, framing).await?;
+                self.fields.push((name, value));
+                Ok(())
+            }
+        }
+    }
+
+    fn complete(self) -> Result<(Receiving, PackageDescription), ApiError> {
+        let description = PackageDescription::from_fields(self.fields)?;
+        let file = self.file.ok_or_else(|| ApiError::BadRequest("no file: the part \"file\" is missing".to_owned()))?;
+        Ok((file, description))
+    }
+}
+
+async fn receive_file(folder: &PackageFolder, mut part: Field<'_>, framing: &Framing) -> Result<Receiving, ApiError> {
+    let receiving = Receiving::begin(folder.clone());
+    while let Some(piece) = part.chunk().await.map_err(refusal)? {
+        framing.contents(piece.len());
+        if !receiving.push(piece).await {
+            // Writing failed: asking for the result tells why.
+            return Err(receiving
+                .finish()
+                .await
+                .map_or_else(ApiError::from, |_| ApiError::internal("writing stopped")));
+        }
+    }
+    Ok(receiving)
+}
+
+async fn read_value(mut part: Field<'_>, framing: &Framing) -> Result<String, ApiError> {
+    let mut value = Vec::new();
+    while let Some(piece) = part.chunk().await.map_err(refusal)? {
+        framing.contents(piece.len());
+        if value.len() + piece.len() > VALUE_LIMIT_BYTES {
+            return Err(ApiError::BadRequest(format!("a metadata value is longer than {VALUE_LIMIT_BYTES} bytes")));
+        }
+        value.extend_from_slice(&piece);
+    }
+    String::from_utf8(value).map_err(|_| ApiError::BadRequest("a metadata value is not UTF-8 text".to_owned()))
+}
+
+/// Counts the bytes of a form that are not contents of its parts.
+#[derive(Clone, Default)]
+struct Framing(Arc<AtomicU64>);
+
+impl Framing {
+    fn arrived(&self, length: usize) -> u64 {
+        self.0.fetch_add(length as u64, Ordering::Relaxed) + length as u64
+    }
+
+    fn contents(&self, length: usize) {
+        self.0.fetch_sub(length as u64, Ordering::Relaxed);
+    }
+}
+
+/// The body's pieces, ending with an error where it carries too much framing.
+fn pieces(
+    body: Arc<Mutex<RequestBody>>,
+    framing: Framing,
+) -> impl Stream<Item = Result<Bytes, FormError>> + Send + 'static {
+    stream::unfold((body, framing), |(body, framing)| async move {
+        let piece = body.lock().await.next_piece().await?;
+        let piece = piece.map_err(FormError).and_then(|piece| {
+            if framing.arrived(piece.len()) > FRAMING_LIMIT_BYTES {
+                return Err(FormError(ApiError::BadRequest("the form's parts have no proper headers".to_owned())));
+            }
+            Ok(piece)
+        });
+        Some((piece, (body, framing)))
+    })
+}
+
+/// Our own error on its way through the form's reader.
+#[derive(Debug)]
+struct FormError(ApiError);
+
+impl std::fmt::Display for FormError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("the request's body could not be read")
+    }
+}
+
+impl std::error::Error for FormError {}
+
+fn refusal(error: multer::Error) -> ApiError {
+    if let multer::Error::StreamReadFailed(error) = error {
+        return match error.downcast::<FormError>() {
+            Ok(error) => error.0,
+            Err(error) => ApiError::internal(error),
+        };
+    }
+    ApiError::BadRequest(format!("the form cannot be read: {error}"))
+}
+
+/// Hands out one piece each time it is asked. The form's reader takes pieces for as long as there are any, and would have
+/// a fast upload in memory.
+struct OneAtATime<S> {
+    pieces: Pin<Box<S>>,
+    has_given: bool,
+}
+
+impl<S: Stream> OneAtATime<S> {
+    fn new(pieces: S) -> Self {
+        Self { pieces: Box::pin(pieces), has_given: false }
+    }
+}
+
+impl<S: Stream> Stream for OneAtATime<S> {
+    type Item = S::Item;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<S::Item>> {
+        if std::mem::take(&mut self.has_given) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let piece = self.pieces.poll_next_unpin(context);
+        self.has_given = piece.is_ready();
+        piece
+    }
+}

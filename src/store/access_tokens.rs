@@ -1,0 +1,66 @@
+//! Management tokens that were issued, and whether they were revoked.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::StoreError;
+use super::writer::WriteTx;
+use crate::domain::Timestamp;
+
+/// A token as it is listed. The token's text is nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IssuedToken {
+    /// Its `jti`.
+    pub id: String,
+    /// Whom or what it was made for.
+    pub name: String,
+    /// Its scopes, separated by spaces.
+    pub scope: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it ends by itself; `None`: never.
+    pub expires: Option<Timestamp>,
+    /// When it was revoked; `None`: it was not.
+    pub revoked: Option<Timestamp>,
+}
+
+/// Keeps a new token.
+pub fn insert(tx: &WriteTx<'_>, token: &IssuedToken) -> Result<(), StoreError> {
+    tx.connection().execute(
+        "INSERT INTO access_tokens (id, name, scope, created_at, expires_at, revoked_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (&token.id, &token.name, &token.scope, token.created, token.expires, token.revoked),
+    )?;
+    Ok(())
+}
+
+/// All tokens, in the order in which they were made.
+pub fn list(connection: &Connection) -> Result<Vec<IssuedToken>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, name, scope, created_at, expires_at, revoked_at FROM access_tokens ORDER BY created_at, id",
+    )?;
+    let rows = statement.query_map([], |row| {
+        Ok(IssuedToken {
+            id: row.get(0)?,
+            name: row.get(1)?,
+            scope: row.get(2)?,
+            created: row.get(3)?,
+            expires: row.get(4)?,
+            revoked: row.get(5)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Whether the token of this identifier was issued here and not revoked.
+pub fn is_valid(connection: &Connection, id: &str) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT revoked_at IS NULL FROM access_tokens WHERE id = ?1")?;
+    Ok(statement.query_row([id], |row| row.get(0)).optional()?.unwrap_or(false))
+}
+
+/// Revokes the tokens with this identifier or name; returns how many that were not revoked before.
+pub fn revoke(tx: &WriteTx<'_>, id_or_name: &str) -> Result<usize, StoreError> {
+    Ok(tx.connection().execute(
+        "UPDATE access_tokens SET revoked_at = ?2 WHERE (id = ?1 OR name = ?1) AND revoked_at IS NULL",
+        (id_or_name, tx.now()),
+    )?)
+}

@@ -1,0 +1,236 @@
+//! The package folder: packages arrive in `.uploads/`, are renamed to `<directory>/<uuid>` when they are complete, and are
+//! read from there. All paths into it are joined here.
+//!
+//! A file gets its row only after it is where it belongs and on disk ([`StagedFile::publish`]); until the caller
+//! has the row and says [`PublishedFile::keep`], dropping anything here deletes its file.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::StoreError;
+use super::folder::{create_private_directory, private_file, sync_directory};
+use crate::domain::{Package, Sha256Digest, StorageDirectory};
+
+/// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
+/// [`StorageDirectory`] cannot begin with a dot.
+const UPLOADS: &str = ".uploads";
+
+/// The folder of the stored packages.
+#[derive(Debug, Clone)]
+pub struct PackageFolder {
+    root: Arc<Path>,
+}
+
+impl PackageFolder {
+    /// Takes the folder, making what is missing.
+    pub fn open(root: &Path) -> Result<Self, StoreError> {
+        create_private_directory(&root.join(UPLOADS))?;
+        Ok(Self { root: root.into() })
+    }
+
+    /// Begins a file for an upload. Blocks.
+    pub fn begin_upload(&self) -> Result<Upload, StoreError> {
+        let uuid = Uuid::new_v4();
+        let path = self.root.join(UPLOADS).join(uuid.to_string());
+        let file = private_file().create_new(true).open(&path).map_err(|error| StoreError::file(&path, error))?;
+        let unfinished = DeleteOnDrop(Some(path));
+        Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash: Sha256::new(), length_bytes: 0 })
+    }
+
+    /// Opens a stored package for reading. Blocks.
+    pub fn read(&self, package: &Package) -> Result<PackageFile, StoreError> {
+        let path = self.path(package.description.directory(), package.uuid);
+        match File::open(&path) {
+            Ok(file) => Ok(PackageFile(Arc::new(file))),
+            Err(error) => Err(StoreError::file(path, error)),
+        }
+    }
+
+    /// Deletes the file of a package whose row is gone. Blocks.
+    pub fn remove(&self, package: &Package) -> Result<(), StoreError> {
+        let path = self.path(package.description.directory(), package.uuid);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::file(path, error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether any package file is here.
+    pub fn has_packages(&self) -> Result<bool, StoreError> {
+        Ok(!self.stored_files()?.is_empty())
+    }
+
+    /// Deletes what broken-off uploads and removals left: all of `.uploads/`, and package files whose name is not in
+    /// `known`. Files that are not named like packages stay. Returns how many were deleted. For a time when nothing is
+    /// being published; blocks.
+    pub fn sweep(&self, known: &HashSet<Uuid>) -> Result<usize, StoreError> {
+        let uploads = self.root.join(UPLOADS);
+        let mut leftovers = Vec::new();
+        for entry in fs::read_dir(&uploads).map_err(|error| StoreError::file(&uploads, error))? {
+            leftovers.push(entry.map_err(|error| StoreError::file(&uploads, error))?.path());
+        }
+        let orphans = self.stored_files()?.into_iter().filter(|(uuid, _)| !known.contains(uuid));
+        leftovers.extend(orphans.map(|(_, path)| path));
+        for path in &leftovers {
+            fs::remove_file(path).map_err(|error| StoreError::file(path, error))?;
+        }
+        Ok(leftovers.len())
+    }
+
+    /// All files that are named like packages, in the folder and the directories below it.
+    fn stored_files(&self) -> Result<Vec<(Uuid, PathBuf)>, StoreError> {
+        let mut files = Vec::new();
+        let mut directories = vec![self.root.to_path_buf()];
+        while let Some(directory) = directories.pop() {
+            let failed = |error| StoreError::file(&directory, error);
+            for entry in fs::read_dir(&directory).map_err(failed)? {
+                let entry = entry.map_err(failed)?;
+                let kind = entry.file_type().map_err(failed)?;
+                let name = entry.file_name();
+                if kind.is_dir() && name != UPLOADS {
+                    directories.push(entry.path());
+                } else if kind.is_file() {
+                    let uuid = name.to_str().and_then(|name| Uuid::try_parse(name).ok());
+                    files.extend(uuid.map(|uuid| (uuid, entry.path())));
+                }
+            }
+        }
+        Ok(files)
+    }
+
+    fn directory(&self, directory: Option<&StorageDirectory>) -> PathBuf {
+        directory.map_or_else(|| self.root.to_path_buf(), |directory| self.root.join(directory.as_str()))
+    }
+
+    fn path(&self, directory: Option<&StorageDirectory>, uuid: Uuid) -> PathBuf {
+        self.directory(directory).join(uuid.to_string())
+    }
+}
+
+/// An upload that is being written; its hash is made on the way.
+#[derive(Debug)]
+pub struct Upload {
+    folder: PackageFolder,
+    uuid: Uuid,
+    file: File,
+    unfinished: DeleteOnDrop,
+    hash: Sha256,
+    length_bytes: u64,
+}
+
+impl Upload {
+    /// Appends a piece. Blocks.
+    pub fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
+        self.file.write_all(piece).map_err(|error| StoreError::file(self.unfinished.path(), error))?;
+        self.hash.update(piece);
+        self.length_bytes += piece.len() as u64;
+        Ok(())
+    }
+
+    /// Puts the complete file on disk. Blocks.
+    pub fn finish(self) -> Result<StagedFile, StoreError> {
+        self.file.sync_all().map_err(|error| StoreError::file(self.unfinished.path(), error))?;
+        Ok(StagedFile {
+            folder: self.folder,
+            uuid: self.uuid,
+            sha256: Sha256Digest(self.hash.finalize().into()),
+            length_bytes: self.length_bytes,
+            unfinished: self.unfinished,
+        })
+    }
+}
+
+/// A complete upload that is on disk, but not yet among the packages.
+#[derive(Debug)]
+pub struct StagedFile {
+    folder: PackageFolder,
+    uuid: Uuid,
+    sha256: Sha256Digest,
+    length_bytes: u64,
+    unfinished: DeleteOnDrop,
+}
+
+impl StagedFile {
+    /// How many bytes arrived.
+    pub fn length_bytes(&self) -> u64 {
+        self.length_bytes
+    }
+
+    /// Moves the file among the packages, so that power loss cannot undo it. Blocks.
+    pub fn publish(mut self, directory: Option<&StorageDirectory>) -> Result<PublishedFile, StoreError> {
+        let target_directory = self.folder.directory(directory);
+        create_private_directory(&target_directory)?;
+        let target = self.folder.path(directory, self.uuid);
+        fs::rename(self.unfinished.path(), &target).map_err(|error| StoreError::file(&target, error))?;
+        self.unfinished.disarm();
+        let published = DeleteOnDrop(Some(target));
+        // The directories on the way may be new: each entry must be on disk in the one above it.
+        for ancestor in target_directory.ancestors().take_while(|ancestor| ancestor.starts_with(&self.folder.root)) {
+            sync_directory(ancestor).map_err(|error| StoreError::file(ancestor, error))?;
+        }
+        Ok(PublishedFile { uuid: self.uuid, sha256: self.sha256, length_bytes: self.length_bytes, file: published })
+    }
+}
+
+/// A file among the packages that has no row yet.
+#[derive(Debug)]
+pub struct PublishedFile {
+    /// The file's name.
+    pub uuid: Uuid,
+    /// The hash of its bytes.
+    pub sha256: Sha256Digest,
+    /// How many bytes it has.
+    pub length_bytes: u64,
+    file: DeleteOnDrop,
+}
+
+impl PublishedFile {
+    /// The row is committed: the file stays.
+    pub fn keep(mut self) {
+        self.file.disarm();
+    }
+}
+
+/// A stored package, open for reading. Stays readable while it is deleted.
+#[derive(Debug, Clone)]
+pub struct PackageFile(Arc<File>);
+
+impl PackageFile {
+    /// Reads exactly `length` bytes at `offset`. Blocks.
+    pub fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact_at(&mut bytes, offset)?;
+        Ok(bytes)
+    }
+}
+
+/// A file that is deleted unless somebody decides otherwise.
+#[derive(Debug)]
+struct DeleteOnDrop(Option<PathBuf>);
+
+impl DeleteOnDrop {
+    fn path(&self) -> &Path {
+        self.0.as_deref().unwrap_or(Path::new(""))
+    }
+
+    fn disarm(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for DeleteOnDrop {
+    fn drop(&mut self) {
+        if let Some(path) = &self.0
+            && let Err(error) = fs::remove_file(path)
+        {
+            tracing::warn!(path = %path.display(), %error, "could not delete an unfinished file; the next start will");
+        }
+    }
+}

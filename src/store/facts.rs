@@ -1,0 +1,24 @@
+//! Facts about this installation, by name.
+
+use rusqlite::{Connection, OptionalExtension};
+
+use super::StoreError;
+use super::writer::WriteTx;
+
+/// Tells whether a command runs with the same secret as the server did.
+pub const SECRET_CHECK: &str = "secret_check";
+
+/// The value kept under `name`.
+pub fn find(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT value FROM facts WHERE name = ?1")?;
+    Ok(statement.query_row([name], |row| row.get(0)).optional()?)
+}
+
+/// Keeps `value` under `name`.
+pub fn put(tx: &WriteTx<'_>, name: &str, value: &[u8]) -> Result<(), StoreError> {
+    tx.connection().execute(
+        "INSERT INTO facts (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! The data folder: where everything is, who may use it, and the secret's file.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::StoreError;
+
+/// Every name below the data folder.
+mod names {
+    pub const DATABASE: &str = "tender.sqlite";
+    pub const PACKAGES: &str = "packages";
+    pub const SECRETS: &str = "secrets";
+    pub const JWT_SECRET: &str = "jwt-secret";
+    pub const INSTANCE_LOCK: &str = "tender.lock";
+}
+
+/// The places of one installation. Making one makes the folders.
+#[derive(Debug, Clone)]
+pub struct DataFolder {
+    root: PathBuf,
+    database: PathBuf,
+    packages: PathBuf,
+}
+
+/// Held as long as the server runs: no second one can use the same data folder.
+#[derive(Debug)]
+pub struct InstanceLock(#[expect(dead_code, reason = "the lock lasts as long as the open file")] File);
+
+impl DataFolder {
+    /// Makes `root` and what belongs into it. The database and the packages may be elsewhere.
+    pub fn create(root: PathBuf, database: Option<PathBuf>, packages: Option<PathBuf>) -> Result<Self, StoreError> {
+        let folder = Self {
+            database: database.unwrap_or_else(|| root.join(names::DATABASE)),
+            packages: packages.unwrap_or_else(|| root.join(names::PACKAGES)),
+            root,
+        };
+        create_private_directory(&folder.root)?;
+        create_private_directory(&folder.root.join(names::SECRETS))?;
+        if let Some(parent) = folder.database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            create_private_directory(parent)?;
+        }
+        create_private_directory(&folder.packages)?;
+        Ok(folder)
+    }
+
+    /// The data folder itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The database file.
+    pub fn database(&self) -> &Path {
+        &self.database
+    }
+
+    /// The folder of the packages.
+    pub fn packages(&self) -> &Path {
+        &self.packages
+    }
+
+    /// Runs `setup` while no other process does: two that start at once don't both make the database and the secret.
+    pub fn exclusively<T, E: From<StoreError>>(&self, setup: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let failed = |error| StoreError::file(&self.root, error);
+        let root = File::open(&self.root).map_err(failed)?;
+        root.lock().map_err(failed)?;
+        setup()
+    }
+
+    /// Takes the data folder for a server; `None` if another one has it.
+    pub fn lock_instance(&self) -> Result<Option<InstanceLock>, StoreError> {
+        let path = self.root.join(names::INSTANCE_LOCK);
+        let failed = |error| StoreError::file(&path, error);
+        let file = private_file().create(true).truncate(false).open(&path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(InstanceLock(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+
+    /// The secret's text, if one was made. Call inside [`DataFolder::exclusively`].
+    pub fn read_secret(&self) -> Result<Option<String>, StoreError> {
+        let path = self.secret_path();
+        let mut text = String::new();
+        match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
+            Ok(_) => Ok(Some(text.trim_end().to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(StoreError::file(path, error)),
+        }
+    }
+
+    /// Keeps the secret's text. Call inside [`DataFolder::exclusively`].
+    pub fn write_secret(&self, text: &str) -> Result<(), StoreError> {
+        let path = self.secret_path();
+        let unfinished = path.with_extension("part");
+        let write = || {
+            let mut file = private_file().create(true).truncate(true).open(&unfinished)?;
+            file.write_all(text.as_bytes())?;
+            file.sync_all()?;
+            fs::rename(&unfinished, &path)?;
+            sync_directory(&self.root.join(names::SECRETS))
+        };
+        write().map_err(|error| StoreError::file(&path, error))
+    }
+
+    fn secret_path(&self) -> PathBuf {
+        self.root.join(names::SECRETS).join(names::JWT_SECRET)
+    }
+}
+
+/// Makes a directory, and those above it, that only its owner may enter.
+pub(super) fn create_private_directory(path: &Path) -> Result<(), StoreError> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| StoreError::file(path, error))
+}
+
+/// Options for a file that only its owner may read and write.
+pub(super) fn private_file() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    options
+}
+
+/// Puts a directory's entries on disk: without it, a renamed file can be gone after power loss.
+pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}

@@ -1,0 +1,185 @@
+//! What tender keeps: the database, the package folder, and what devices reported since the last write.
+//!
+//! The only room that knows SQL, and the only one that touches the package folder. One file for each kind of thing:
+//! free functions, of which those that only look take `&Connection` and those that change take [`WriteTx`], so that the
+//! type proves who is inside the one write transaction. No HTTP and no decisions about who may do what.
+
+pub mod access_tokens;
+mod blobs;
+mod convert;
+pub mod devices;
+pub mod facts;
+mod folder;
+pub mod groups;
+pub mod packages;
+mod presence;
+pub mod registrations;
+mod schema;
+mod writer;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::Connection;
+use tokio::sync::Semaphore;
+
+pub use blobs::{PackageFile, PackageFolder, PublishedFile, StagedFile, Upload};
+pub use folder::{DataFolder, InstanceLock};
+pub use presence::{Assignment, Presence};
+pub use writer::{Change, Generations, WriteTx};
+
+use crate::clock::Clock;
+use writer::Writer;
+
+/// How many reads of the database run at once.
+const READERS: u32 = 4;
+/// How long a read waits for its turn before it is refused.
+const READER_WAIT: Duration = Duration::from_secs(10);
+
+/// Something went wrong in the store that is nobody's request's fault.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// SQLite said so.
+    #[error("database: {0}")]
+    Database(Arc<rusqlite::Error>),
+    /// No connection in time.
+    #[error("database connections: {0}")]
+    Connections(Arc<r2d2::Error>),
+    /// A file operation failed.
+    #[error("{path}: {error}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the operating system said.
+        error: Arc<io::Error>,
+    },
+    /// The database is not one that this program can work with.
+    #[error("{0}")]
+    Unusable(Arc<str>),
+    /// The work was given up: the store is shutting down, or the code doing it panicked.
+    #[error("the store did not finish the work")]
+    Abandoned,
+}
+
+impl StoreError {
+    fn file(path: impl Into<PathBuf>, error: io::Error) -> Self {
+        Self::File { path: path.into(), error: Arc::new(error) }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Database(Arc::new(error))
+    }
+}
+
+impl From<r2d2::Error> for StoreError {
+    fn from(error: r2d2::Error) -> Self {
+        Self::Connections(Arc::new(error))
+    }
+}
+
+/// The open database. Clones are the same one.
+#[derive(Clone)]
+pub struct Store {
+    readers: r2d2::Pool<SqliteConnectionManager>,
+    reader_turns: Arc<Semaphore>,
+    writer: Writer,
+    presence: Arc<Presence>,
+    generations: Arc<Generations>,
+    clock: Clock,
+}
+
+impl Store {
+    /// Opens the database at `path`, making or migrating it as needed, and starts its writer.
+    pub fn open(path: &Path, clock: Clock) -> Result<Self, StoreError> {
+        let connection = schema::open_latest(path)?;
+        if let Some(latest) = schema::latest_timestamp(&connection)? {
+            clock.start_not_before(latest);
+        }
+        let manager = SqliteConnectionManager::file(path)
+            .with_flags(schema::reader_flags())
+            .with_init(|connection| schema::prepare_reader(connection));
+        let readers = r2d2::Pool::builder()
+            .max_size(READERS)
+            .min_idle(Some(1))
+            .test_on_check_out(false)
+            .connection_timeout(READER_WAIT)
+            .build(manager)?;
+        let generations = Arc::new(Generations::default());
+        let writer = Writer::start(connection, clock.clone(), generations.clone())?;
+        Ok(Self {
+            readers,
+            reader_turns: Arc::new(Semaphore::new(READERS as usize)),
+            writer,
+            presence: Arc::new(Presence::new(generations.clone())),
+            generations,
+            clock,
+        })
+    }
+
+    /// Runs `query` on a read-only connection, off the event loop, on one snapshot if it asks several times.
+    pub async fn read<T, E>(&self, query: impl FnOnce(&Connection) -> Result<T, E> + Send + 'static) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let turn = self.reader_turns.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
+        let readers = self.readers.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            let mut connection = readers.get().map_err(StoreError::from)?;
+            let snapshot = connection.transaction().map_err(StoreError::from)?;
+            query(&snapshot)
+        });
+        reading.await.map_err(|_| StoreError::Abandoned)?
+    }
+
+    /// Runs `operation` in a write transaction. When this returns `Ok`, what it did is on disk; when `operation` returned
+    /// an error, nothing of it is.
+    pub async fn write<T, E>(
+        &self,
+        operation: impl FnOnce(&WriteTx<'_>) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        self.writer.write(operation).await
+    }
+
+    /// What devices reported since it was last written.
+    pub fn presence(&self) -> &Arc<Presence> {
+        &self.presence
+    }
+
+    /// Numbers that grow whenever what they count changed on disk.
+    pub fn generations(&self) -> &Generations {
+        &self.generations
+    }
+
+    /// The clock that stored dates are read from.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Writes what devices reported, if anything is new. On failure it is kept for the next time.
+    pub async fn save_presence(&self) -> Result<(), StoreError> {
+        let Some(unsaved) = self.presence.take_unsaved() else { return Ok(()) };
+        let unsaved = Arc::new(unsaved);
+        let writing = unsaved.clone();
+        let result = self.write(move |tx| presence::save(tx, &writing)).await;
+        if result.is_err() {
+            self.presence.put_back(&unsaved);
+        }
+        result
+    }
+
+    /// Finishes the writes that were begun and closes the database. Later writes are refused.
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+}

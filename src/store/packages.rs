@@ -1,0 +1,107 @@
+//! Package rows.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, Row};
+use uuid::Uuid;
+
+use super::StoreError;
+use super::blobs::PublishedFile;
+use super::writer::{Change, WriteTx};
+use crate::domain::{GroupId, Package, PackageDescription, PackageId, StorageDirectory};
+
+const SELECT: &str = "SELECT id, created_at, sha256, length_bytes, uuid, directory, metadata FROM packages";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<Package> {
+    let invalid = |column, error: crate::domain::Invalid| {
+        rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
+    };
+    let directory: Option<String> = row.get(5)?;
+    let directory = directory.as_deref().map(StorageDirectory::parse).transpose().map_err(|error| invalid(5, error))?;
+    Ok(Package {
+        id: row.get(0)?,
+        created: row.get(1)?,
+        sha256: row.get(2)?,
+        length_bytes: row.get(3)?,
+        uuid: row.get::<_, super::convert::Text<Uuid>>(4)?.0,
+        description: PackageDescription::from_stored(row.get(6)?, directory).map_err(|error| invalid(6, error))?,
+    })
+}
+
+/// All packages, ordered by identifier.
+pub fn list(connection: &Connection) -> Result<Vec<Package>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY id"))?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// One package.
+pub fn find(connection: &Connection, id: PackageId) -> Result<Option<Package>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
+    Ok(statement.query_row([id], from_row).optional()?)
+}
+
+/// The package whose file has this name.
+pub fn find_by_uuid(connection: &Connection, uuid: Uuid) -> Result<Option<Package>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE uuid = ?1"))?;
+    Ok(statement.query_row([uuid.to_string()], from_row).optional()?)
+}
+
+/// The packages of a group, in the order assigned.
+pub fn list_of_group(connection: &Connection, group: GroupId) -> Result<Vec<Package>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!(
+        "{SELECT} JOIN group_packages ON package_id = id WHERE group_id = ?1 ORDER BY position"
+    ))?;
+    let rows = statement.query_map([group], from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The names of all package files that have a row.
+pub fn uuids<C: FromIterator<Uuid>>(connection: &Connection) -> Result<C, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT uuid FROM packages")?;
+    let rows = statement.query_map([], |row| row.get::<_, super::convert::Text<Uuid>>(0))?;
+    Ok(rows.map(|row| row.map(|uuid| uuid.0)).collect::<Result<_, _>>()?)
+}
+
+/// Makes the row of a file that is in its place. The file stays if this is committed and goes if not.
+pub fn insert(tx: &WriteTx<'_>, description: PackageDescription, file: PublishedFile) -> Result<Package, StoreError> {
+    let mut statement = tx.connection().prepare_cached(
+        "INSERT INTO packages (created_at, sha256, length_bytes, uuid, directory, metadata)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING id",
+    )?;
+    let row = (
+        tx.now(),
+        file.sha256,
+        file.length_bytes,
+        file.uuid.to_string(),
+        description.directory().map(StorageDirectory::as_str),
+        description.metadata(),
+    );
+    let id = statement.query_row(row, |row| row.get(0))?;
+    let (sha256, length_bytes, uuid) = (file.sha256, file.length_bytes, file.uuid);
+    tx.after_commit(move || file.keep());
+    Ok(Package { id, created: tx.now(), sha256, length_bytes, uuid, description })
+}
+
+/// What became of a wish to delete a package.
+#[derive(Debug)]
+pub enum Deletion {
+    /// The row is gone; its file may go.
+    Deleted(Package),
+    /// There is no such package.
+    NotFound,
+    /// A group has it.
+    Assigned,
+}
+
+/// Deletes a package's row, unless a group has the package.
+pub fn delete(tx: &WriteTx<'_>, id: PackageId) -> Result<Deletion, StoreError> {
+    let Some(package) = find(tx.connection(), id)? else { return Ok(Deletion::NotFound) };
+    let mut assigned =
+        tx.connection().prepare_cached("SELECT EXISTS (SELECT 1 FROM group_packages WHERE package_id = ?1)")?;
+    if assigned.query_row([id], |row| row.get(0))? {
+        return Ok(Deletion::Assigned);
+    }
+    tx.changes(Change::Plans);
+    tx.connection().prepare_cached("DELETE FROM packages WHERE id = ?1")?.execute([id])?;
+    Ok(Deletion::Deleted(package))
+}

@@ -1,0 +1,231 @@
+//! What devices report with each request, in memory: when they were last heard, what they say of themselves, and which
+//! group they are in.
+//!
+//! A poll that says nothing new touches this and no file. What is new is seen by every reader at once through
+//! [`Presence::overlay`] and written in one batch every now and then; devices report it again, so that losing the last
+//! batch loses nothing.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::StoreError;
+use super::writer::{Change, Generations, WriteTx};
+use crate::domain::{Device, DeviceId, GroupId, KeyFingerprint, MacKey, Metadata, Registration, Timestamp};
+
+/// Which device a MAC address is, and its group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Assignment {
+    /// The device.
+    pub device: DeviceId,
+    /// The group it is assigned to.
+    pub group: Option<GroupId>,
+}
+
+/// What is known of the devices that were heard since the start.
+pub struct Presence {
+    generations: Arc<Generations>,
+    tracked: Mutex<Tracked>,
+}
+
+#[derive(Default)]
+struct Tracked {
+    devices: HashMap<MacKey, TrackedDevice>,
+    registrations: HashMap<(MacKey, KeyFingerprint), TrackedRegistration>,
+}
+
+struct TrackedDevice {
+    assignment: Assignment,
+    /// The generation of [`Change::Assignments`] that `assignment` was read in.
+    generation: u64,
+    metadata: Metadata,
+    last_access: Timestamp,
+    metadata_is_unsaved: bool,
+    access_is_unsaved: bool,
+}
+
+struct TrackedRegistration {
+    /// The generation of [`Change::Registrations`] in which its row was there.
+    generation: u64,
+    metadata: Metadata,
+    last_appeared: Timestamp,
+    is_unsaved: bool,
+}
+
+/// News that is not on disk.
+pub(super) struct Unsaved {
+    accesses: Vec<(DeviceId, Timestamp)>,
+    metadata: Vec<(DeviceId, Metadata)>,
+    appearances: Vec<(MacKey, KeyFingerprint, Timestamp)>,
+}
+
+impl Presence {
+    pub(super) fn new(generations: Arc<Generations>) -> Self {
+        Self { generations, tracked: Mutex::default() }
+    }
+
+    /// A device was heard. Says which device and group that is; `None` if this must be read from disk first
+    /// (and told with [`Presence::heard_after_reading`]), because the device is new here or assignments changed.
+    pub fn heard(&self, mac_key: &MacKey, metadata: &Metadata, now: Timestamp) -> Option<Assignment> {
+        let generation = self.generations.current(Change::Assignments);
+        let mut tracked = self.lock();
+        let device = tracked.devices.get_mut(mac_key).filter(|device| device.generation == generation)?;
+        device.report(metadata, now);
+        Some(device.assignment)
+    }
+
+    /// A device was heard whose `assignment` and `stored` metadata were read from disk in `generation` of
+    /// [`Change::Assignments`].
+    pub fn heard_after_reading(
+        &self,
+        mac_key: MacKey,
+        assignment: Assignment,
+        stored: Metadata,
+        generation: u64,
+        metadata: &Metadata,
+        now: Timestamp,
+    ) {
+        let mut tracked = self.lock();
+        let device = match tracked.devices.entry(mac_key) {
+            Entry::Occupied(entry) => {
+                let device = entry.into_mut();
+                device.assignment = assignment;
+                device.generation = generation;
+                device
+            }
+            Entry::Vacant(entry) => entry.insert(TrackedDevice {
+                assignment,
+                generation,
+                metadata: stored,
+                last_access: now,
+                metadata_is_unsaved: false,
+                access_is_unsaved: true,
+            }),
+        };
+        device.report(metadata, now);
+    }
+
+    /// A device that waits for acceptance asked again. `false` if its registration must be written: it is new, says
+    /// something else, or was accepted meanwhile.
+    pub fn appeared(&self, mac_key: &MacKey, fingerprint: KeyFingerprint, metadata: &Metadata, now: Timestamp) -> bool {
+        let generation = self.generations.current(Change::Registrations);
+        let mut tracked = self.lock();
+        match tracked.registrations.get_mut(&(mac_key.clone(), fingerprint)) {
+            Some(registration) if registration.generation == generation && registration.metadata == *metadata => {
+                registration.last_appeared = registration.last_appeared.max(now);
+                registration.is_unsaved = true;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// A registration was written while `generation` of [`Change::Registrations`] was current.
+    pub fn registration_was_written(
+        &self,
+        mac_key: MacKey,
+        fingerprint: KeyFingerprint,
+        metadata: Metadata,
+        now: Timestamp,
+        generation: u64,
+    ) {
+        let registration = TrackedRegistration { generation, metadata, last_appeared: now, is_unsaved: false };
+        let mut tracked = self.lock();
+        // What an older generation wrote is of no more use.
+        tracked.registrations.retain(|_, registration| registration.generation >= generation);
+        tracked.registrations.insert((mac_key, fingerprint), registration);
+    }
+
+    /// Lays what is known here over a device as read from disk.
+    pub(super) fn overlay(&self, device: &mut Device) {
+        if let Some(tracked) = self.lock().devices.get(&device.mac_address.key()) {
+            device.last_access = device.last_access.max(Some(tracked.last_access));
+            device.metadata.clone_from(&tracked.metadata);
+        }
+    }
+
+    /// Lays what is known here over a registration as read from disk.
+    pub(super) fn overlay_registration(&self, registration: &mut Registration, fingerprint: KeyFingerprint) {
+        let key = (registration.mac_address.key(), fingerprint);
+        if let Some(tracked) = self.lock().registrations.get(&key) {
+            registration.last_appeared = registration.last_appeared.max(tracked.last_appeared);
+        }
+    }
+
+    /// What is not on disk, which from now on counts as being on disk; `None` if there is nothing.
+    pub(super) fn take_unsaved(&self) -> Option<Unsaved> {
+        let mut unsaved = Unsaved { accesses: Vec::new(), metadata: Vec::new(), appearances: Vec::new() };
+        let mut tracked = self.lock();
+        for device in tracked.devices.values_mut() {
+            if std::mem::take(&mut device.access_is_unsaved) {
+                unsaved.accesses.push((device.assignment.device, device.last_access));
+            }
+            if std::mem::take(&mut device.metadata_is_unsaved) {
+                unsaved.metadata.push((device.assignment.device, device.metadata.clone()));
+            }
+        }
+        for ((mac_key, fingerprint), registration) in &mut tracked.registrations {
+            if std::mem::take(&mut registration.is_unsaved) {
+                unsaved.appearances.push((mac_key.clone(), *fingerprint, registration.last_appeared));
+            }
+        }
+        let nothing = unsaved.accesses.is_empty() && unsaved.metadata.is_empty() && unsaved.appearances.is_empty();
+        (!nothing).then_some(unsaved)
+    }
+
+    /// Writing failed: what was taken counts as not on disk again.
+    pub(super) fn put_back(&self, unsaved: &Unsaved) {
+        let mut tracked = self.lock();
+        let accesses: HashSet<_> = unsaved.accesses.iter().map(|(device, _)| *device).collect();
+        let metadata: HashSet<_> = unsaved.metadata.iter().map(|(device, _)| *device).collect();
+        for device in tracked.devices.values_mut() {
+            device.access_is_unsaved |= accesses.contains(&device.assignment.device);
+            device.metadata_is_unsaved |= metadata.contains(&device.assignment.device);
+        }
+        for (mac_key, fingerprint, _) in &unsaved.appearances {
+            if let Some(registration) = tracked.registrations.get_mut(&(mac_key.clone(), *fingerprint)) {
+                registration.is_unsaved = true;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tracked> {
+        // Every change under the lock is a plain assignment: a panic elsewhere leaves nothing half done.
+        self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TrackedDevice {
+    fn report(&mut self, metadata: &Metadata, now: Timestamp) {
+        if self.last_access < now {
+            self.last_access = now;
+            self.access_is_unsaved = true;
+        }
+        if self.metadata != *metadata {
+            self.metadata.clone_from(metadata);
+            self.metadata_is_unsaved = true;
+        }
+    }
+}
+
+/// Writes what was taken with [`Presence::take_unsaved`]. Devices and registrations that are gone are passed over.
+pub(super) fn save(tx: &WriteTx<'_>, unsaved: &Unsaved) -> Result<(), StoreError> {
+    let connection = tx.connection();
+    let mut access = connection.prepare_cached(
+        "INSERT INTO device_presence (device_id, last_access_at) SELECT id, ?2 FROM devices WHERE id = ?1
+         ON CONFLICT (device_id) DO UPDATE SET last_access_at = excluded.last_access_at",
+    )?;
+    for row in &unsaved.accesses {
+        access.execute(*row)?;
+    }
+    let mut metadata = connection.prepare_cached("UPDATE devices SET metadata = ?2 WHERE id = ?1")?;
+    for (device, reported) in &unsaved.metadata {
+        metadata.execute((device, reported))?;
+    }
+    let mut appearance = connection
+        .prepare_cached("UPDATE registrations SET last_appeared_at = ?3 WHERE mac_key = ?1 AND key_fingerprint = ?2")?;
+    for (mac_key, fingerprint, last_appeared) in &unsaved.appearances {
+        appearance.execute((mac_key, fingerprint, last_appeared))?;
+    }
+    Ok(())
+}

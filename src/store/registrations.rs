@@ -1,0 +1,67 @@
+//! Registrations: devices that asked to be let in.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::StoreError;
+use super::presence::Presence;
+use super::writer::{Change, WriteTx};
+use crate::domain::{KeyFingerprint, MacKey, Registration};
+
+const SELECT: &str = "SELECT mac_address, public_key, metadata, last_appeared_at, key_fingerprint FROM registrations";
+
+fn from_row(row: &Row<'_>) -> rusqlite::Result<(Registration, KeyFingerprint)> {
+    let registration = Registration {
+        mac_address: row.get(0)?,
+        public_key: row.get(1)?,
+        metadata: row.get(2)?,
+        last_appeared: row.get(3)?,
+    };
+    Ok((registration, row.get(4)?))
+}
+
+/// All registrations, in the order in which they first came.
+pub fn list(connection: &Connection, presence: &Presence) -> Result<Vec<Registration>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY id"))?;
+    let rows = statement.query_map([], from_row)?;
+    let with_news = |row: rusqlite::Result<(Registration, KeyFingerprint)>| {
+        let (mut registration, fingerprint) = row?;
+        presence.overlay_registration(&mut registration, fingerprint);
+        Ok(registration)
+    };
+    rows.map(with_news).collect()
+}
+
+/// Keeps a registration, or what is new about the one of this MAC address and key.
+pub fn put(tx: &WriteTx<'_>, registration: &Registration, fingerprint: KeyFingerprint) -> Result<(), StoreError> {
+    tx.connection()
+        .prepare_cached(
+            "INSERT INTO registrations (mac_key, mac_address, public_key, key_fingerprint, metadata, last_appeared_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT (mac_key, key_fingerprint) DO UPDATE
+             SET metadata = excluded.metadata, last_appeared_at = max(last_appeared_at, excluded.last_appeared_at)",
+        )?
+        .execute((
+            registration.mac_address.key(),
+            &registration.mac_address,
+            &registration.public_key,
+            fingerprint,
+            &registration.metadata,
+            registration.last_appeared,
+        ))?;
+    Ok(())
+}
+
+/// Takes a registration away and returns it; `None` if there is none of this MAC address and key.
+pub fn take(
+    tx: &WriteTx<'_>,
+    mac_key: &MacKey,
+    fingerprint: KeyFingerprint,
+) -> Result<Option<Registration>, StoreError> {
+    tx.changes(Change::Registrations);
+    let mut statement = tx.connection().prepare_cached(
+        "DELETE FROM registrations WHERE mac_key = ?1 AND key_fingerprint = ?2
+         RETURNING mac_address, public_key, metadata, last_appeared_at, key_fingerprint",
+    )?;
+    let taken = statement.query_row((mac_key, fingerprint), from_row).optional()?;
+    Ok(taken.map(|(registration, _)| registration))
+}

@@ -1,0 +1,155 @@
+//! The database's schema and connections: made new, migrated, checked, and set up for reading or writing.
+
+use std::path::Path;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use rusqlite_migration::{M, Migrations, SchemaVersion};
+
+use super::StoreError;
+use crate::domain::Timestamp;
+
+/// The current schema.
+const SCHEMA: &str = include_str!("../../schema.sql");
+
+/// Each step from the first released schema to [`SCHEMA`]. There is one schema so far; when it changes, the file as
+/// released moves into `migrations/` and stands first here, followed by the change.
+static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| Migrations::new(vec![M::up(SCHEMA)]));
+
+/// How long to wait for another process (a command run beside the server) to end its transaction.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Opens the database for writing, makes or migrates it, and refuses one whose schema is not ours.
+pub(super) fn open_latest(path: &Path) -> Result<Connection, StoreError> {
+    let mut connection = Connection::open(path)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before the first table, or it has no effect: deleted rows give their pages back without a full VACUUM.
+    connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    // An acknowledged write survives power loss; the writer's batches make that affordable.
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
+    prepare(&connection)?;
+    refuse_newer(&connection, path)?;
+    MIGRATIONS.to_latest(&mut connection).map_err(|error| unusable(path, &error.to_string()))?;
+    verify(&connection, path)?;
+    Ok(connection)
+}
+
+/// How reading connections are opened: they cannot write, nor make a database.
+pub(super) fn reader_flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// Sets a reading connection up.
+pub(super) fn prepare_reader(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "query_only", true)?;
+    prepare(connection)
+}
+
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "trusted_schema", false)?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    // Each connection may use so many KiB; negative is how SQLite tells KiB from pages.
+    connection.pragma_update(None, "cache_size", -2048)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(())
+}
+
+fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    match MIGRATIONS.current_version(connection) {
+        Ok(SchemaVersion::Outside(_)) => {
+            Err(unusable(path, "it was written by a newer tender: use that version, or restore a backup"))
+        }
+        Ok(_) => Ok(()),
+        Err(error) => Err(unusable(path, &error.to_string())),
+    }
+}
+
+/// The live schema must be the one in the file, or queries would fail one by one later.
+fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let expected = Connection::open_in_memory()?;
+    expected.execute_batch(SCHEMA)?;
+    if schema_objects(connection)? == schema_objects(&expected)? {
+        Ok(())
+    } else {
+        Err(unusable(path, "its tables are not those of this tender: it is another program's, or was changed by hand"))
+    }
+}
+
+fn schema_objects(connection: &Connection) -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
+    let mut statement = connection
+        .prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name")?;
+    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+}
+
+/// The latest date in the database: time goes on from there, whatever the wall clock says after a restart.
+pub(super) fn latest_timestamp(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    connection.query_row(
+        "SELECT max(at) FROM (
+             SELECT max(created_at) AS at FROM groups
+             UNION ALL SELECT max(created_at) FROM devices
+             UNION ALL SELECT max(created_at) FROM packages
+             UNION ALL SELECT max(last_access_at) FROM device_presence
+             UNION ALL SELECT max(last_appeared_at) FROM registrations
+             UNION ALL SELECT max(max(created_at), max(coalesce(revoked_at, 0))) FROM access_tokens
+         )",
+        [],
+        |row| row.get(0),
+    )
+}
+
+fn unusable(path: &Path, reason: &str) -> StoreError {
+    StoreError::Unusable(format!("cannot use the database {}: {reason}", path.display()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_migrated_database_equals_the_schema_file() {
+        MIGRATIONS.validate().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sqlite");
+        drop(open_latest(&path).unwrap());
+        let reopened = open_latest(&path).unwrap();
+        let fresh = Connection::open_in_memory().unwrap();
+        fresh.execute_batch(SCHEMA).unwrap();
+        assert_eq!(schema_objects(&reopened).unwrap(), schema_objects(&fresh).unwrap());
+    }
+
+    #[test]
+    fn foreign_databases_are_refused_with_a_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let newer = folder.path().join("newer.sqlite");
+        open_latest(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        assert!(open_latest(&newer).unwrap_err().to_string().contains("newer tender"));
+
+        let changed = folder.path().join("changed.sqlite");
+        open_latest(&changed).unwrap().execute_batch("ALTER TABLE devices ADD COLUMN colour TEXT").unwrap();
+        assert!(open_latest(&changed).unwrap_err().to_string().contains("changed by hand"));
+
+        let text = folder.path().join("text.sqlite");
+        std::fs::write(&text, "not a database, but long enough to be read as the header of one").unwrap();
+        assert!(open_latest(&text).is_err());
+    }
+
+    #[test]
+    fn every_connection_checks_foreign_keys() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.sqlite");
+        let writer = open_latest(&path).unwrap();
+        let mut reader = Connection::open_with_flags(&path, reader_flags()).unwrap();
+        prepare_reader(&mut reader).unwrap();
+        for connection in [&writer, &reader] {
+            let on: bool = connection.pragma_query_value(None, "foreign_keys", |row| row.get(0)).unwrap();
+            assert!(on);
+        }
+        assert!(reader.execute_batch("DELETE FROM devices").is_err());
+        assert!(writer.execute_batch("INSERT INTO group_packages VALUES (1, 1, 0)").is_err());
+    }
+}

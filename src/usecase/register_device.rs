@@ -1,0 +1,103 @@
+//! A device asks to be let in, and a person lets it in.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+
+use super::check_update::hear;
+use crate::auth::{Keys, PublicKey, device_token};
+use crate::domain::{DeviceId, DeviceReport, KeyFingerprint, MacKey, Registration};
+use crate::store::{Change, Store, StoreError, WriteTx, devices, registrations};
+
+/// A device's request for a token.
+#[derive(Debug)]
+pub struct AuthorizationRequest {
+    /// Who asks, and what it reports.
+    pub report: DeviceReport,
+    /// Its key.
+    pub public_key: PublicKey,
+    /// Its key, as it wrote it.
+    pub public_key_pem: String,
+    /// The bytes that were signed.
+    pub message: Bytes,
+    /// Their signature.
+    pub signature: Vec<u8>,
+}
+
+/// The answer to a request for a token.
+#[derive(Debug)]
+pub enum Authorization {
+    /// The device is registered with this key; here is its token.
+    Granted(String),
+    /// A person must accept it first.
+    Pending,
+    /// The signature is not one of this key and message.
+    BadSignature,
+}
+
+/// What went wrong other than the request.
+#[derive(Debug, thiserror::Error)]
+pub enum AuthorizationError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A token could not be made.
+    #[error("signing a device token: {0}")]
+    Signing(#[from] jwt::Error),
+}
+
+/// Checks the signature, then grants a token or notes that the device waits.
+///
+/// `signature_turns` bounds how many signatures are checked at once: each is a millisecond of arithmetic.
+pub async fn authorize(
+    store: &Store,
+    keys: &Keys,
+    signature_turns: &Arc<Semaphore>,
+    request: AuthorizationRequest,
+) -> Result<Authorization, AuthorizationError> {
+    let AuthorizationRequest { report, public_key, public_key_pem, message, signature } = request;
+    let fingerprint = public_key.fingerprint();
+    let turn = signature_turns.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
+    let verifying = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        public_key.verify(&message, &signature)
+    });
+    if verifying.await.map_err(|_| StoreError::Abandoned)?.is_err() {
+        return Ok(Authorization::BadSignature);
+    }
+
+    let mac_key = report.mac_address.key();
+    let known = store.read(move |connection| devices::find_known(connection, &mac_key)).await?;
+    if known.is_some_and(|known| known.key_fingerprint == Some(fingerprint)) {
+        hear(store, &report).await?;
+        return Ok(Authorization::Granted(device_token::issue(keys, &report.mac_address, store.clock().steady())?));
+    }
+    note_registration(store, report, public_key_pem, fingerprint).await?;
+    Ok(Authorization::Pending)
+}
+
+async fn note_registration(
+    store: &Store,
+    report: DeviceReport,
+    public_key: String,
+    fingerprint: KeyFingerprint,
+) -> Result<(), StoreError> {
+    let now = store.clock().now();
+    let mac_key = report.mac_address.key();
+    if store.presence().appeared(&mac_key, fingerprint, &report.metadata, now) {
+        return Ok(());
+    }
+    let DeviceReport { mac_address, metadata } = report;
+    let registration = Registration { mac_address, public_key, metadata: metadata.clone(), last_appeared: now };
+    let generation = store.generations().current(Change::Registrations);
+    store.write(move |tx| registrations::put(tx, &registration, fingerprint)).await?;
+    store.presence().registration_was_written(mac_key, fingerprint, metadata, now, generation);
+    Ok(())
+}
+
+/// Lets in the device that registered with this MAC address and key; `None` if none did.
+pub fn accept(tx: &WriteTx<'_>, mac_key: &MacKey, fingerprint: KeyFingerprint) -> Result<Option<DeviceId>, StoreError> {
+    let registration = registrations::take(tx, mac_key, fingerprint)?;
+    registration.map(|registration| devices::accept(tx, &registration, fingerprint)).transpose()
+}
