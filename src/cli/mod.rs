@@ -2,6 +2,7 @@
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
 mod serve;
+mod simulate;
 mod token;
 
 use std::process::ExitCode;
@@ -25,6 +26,8 @@ struct CommandLine {
 enum Command {
     /// Run the server
     Serve(serve::ServeArguments),
+    /// Run a fleet of simulated devices against a server
+    Simulate(simulate::SimulateArguments),
     /// Make, list and revoke management tokens
     Token(token::TokenArguments),
 }
@@ -37,6 +40,7 @@ pub fn run() -> ExitCode {
     };
     let result = match command {
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Simulate(arguments) => simulate::run(arguments),
         Command::Token(arguments) => token::run(arguments),
     };
     result.unwrap_or_else(|error| {

@@ -78,15 +78,11 @@ impl Client {
     ///
     /// # Errors
     /// When `server` is not a URL this client can speak to.
-    pub fn new(
-        server: &str,
-        management_token: Option<String>,
-        idle_connections: usize,
-    ) -> anyhow::Result<Self> {
+    pub fn new(server: &str, management_token: Option<String>, idle_connections: usize) -> anyhow::Result<Self> {
         let server = server.trim_end_matches('/');
         let api = |path: &str| format!("{server}/api/v1/{path}");
-        let authorize_url = Url::parse(&api("auth/device"))
-            .with_context(|| format!("the server's URL `{server}` cannot be used"))?;
+        let authorize_url =
+            Url::parse(&api("auth/device")).with_context(|| format!("the server's URL `{server}` cannot be used"))?;
         let check_url = Url::parse(&api("update/check"))?;
         ensure!(
             authorize_url.scheme() == "http",
@@ -115,11 +111,7 @@ impl Client {
     ///
     /// # Errors
     /// Any answer but 200 with a token or 401.
-    pub async fn authorize(
-        &self,
-        body: Vec<u8>,
-        signature: &str,
-    ) -> Result<Authorization, Failure> {
+    pub async fn authorize(&self, body: Vec<u8>, signature: &str) -> Result<Authorization, Failure> {
         #[derive(Deserialize)]
         struct Answer {
             token: String,
@@ -170,11 +162,7 @@ impl Client {
             StatusCode::OK => {
                 let answer: Answer = read_json(Operation::Check, response).await?;
                 let uri = package_url(&answer.uri)?;
-                Ok(Check::Update(Update {
-                    package_id: answer.id,
-                    uri,
-                    sha256: answer.sha256,
-                }))
+                Ok(Check::Update(Update { package_id: answer.id, uri, sha256: answer.sha256 }))
             }
             _ => Err(Failure::status(Operation::Check, response).await),
         }
@@ -184,10 +172,7 @@ impl Client {
     ///
     /// # Errors
     /// Any answer but 200 with a package. A failed question is asked again by the next caller.
-    pub async fn package_metadata(
-        &self,
-        update: &Update,
-    ) -> Result<Option<Arc<Metadata>>, Failure> {
+    pub async fn package_metadata(&self, update: &Update) -> Result<Option<Arc<Metadata>>, Failure> {
         let Some(management_token) = &self.management_token else {
             return Ok(None);
         };
@@ -204,11 +189,7 @@ impl Client {
             .map(Some)
     }
 
-    async fn fetch_package_metadata(
-        &self,
-        package_id: i64,
-        management_token: &str,
-    ) -> Result<Arc<Metadata>, Failure> {
+    async fn fetch_package_metadata(&self, package_id: i64, management_token: &str) -> Result<Arc<Metadata>, Failure> {
         #[derive(Deserialize)]
         struct Answer {
             metadata: Metadata,
@@ -230,11 +211,7 @@ impl Client {
     ///
     /// # Errors
     /// When the connection breaks too often, the server refuses, or the SHA-256 differs.
-    pub async fn download(
-        &self,
-        update: &Update,
-        received: impl Fn(u64),
-    ) -> Result<Download, Failure> {
+    pub async fn download(&self, update: &Update, received: impl Fn(u64)) -> Result<Download, Failure> {
         download(&self.http, &update.uri, &update.sha256, received).await
     }
 }
@@ -247,28 +224,16 @@ fn package_url(uri: &str) -> Result<Url, Failure> {
             Operation::Check,
             format!("uri `{uri}` is not plain HTTP, and the simulated fleet speaks no other"),
         )),
-        Err(error) => Err(Failure::unusable(
-            Operation::Check,
-            format!("uri `{uri}`: {error}"),
-        )),
+        Err(error) => Err(Failure::unusable(Operation::Check, format!("uri `{uri}`: {error}"))),
     }
 }
 
 async fn send(operation: Operation, request: RequestBuilder) -> Result<Response, Failure> {
-    request
-        .send()
-        .await
-        .map_err(|error| Failure::transport(operation, &error))
+    request.send().await.map_err(|error| Failure::transport(operation, &error))
 }
 
-async fn read_json<T: DeserializeOwned>(
-    operation: Operation,
-    response: Response,
-) -> Result<T, Failure> {
-    let body = response
-        .bytes()
-        .await
-        .map_err(|error| Failure::transport(operation, &error))?;
+async fn read_json<T: DeserializeOwned>(operation: Operation, response: Response) -> Result<T, Failure> {
+    let body = response.bytes().await.map_err(|error| Failure::transport(operation, &error))?;
     serde_json::from_slice(&body).map_err(|error| Failure::unusable(operation, error))
 }
 

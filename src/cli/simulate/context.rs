@@ -57,8 +57,5 @@ impl FleetContext {
 
 /// Waits for a turn within `limit`; it ends when the value is dropped.
 pub async fn turn(limit: &Semaphore) -> SemaphorePermit<'_> {
-    limit
-        .acquire()
-        .await
-        .expect("no semaphore of a fleet is ever closed")
+    limit.acquire().await.expect("no semaphore of a fleet is ever closed")
 }

@@ -141,10 +141,7 @@ impl Device {
         let (body, signature) = self.signed_request().await?;
         let authorize = self.fleet.client.authorize(body, &signature);
         let limit = &self.fleet.limits.requests;
-        let answer = self
-            .fleet
-            .measured(Operation::Authorize, limit, authorize)
-            .await?;
+        let answer = self.fleet.measured(Operation::Authorize, limit, authorize).await?;
         match answer {
             Authorization::Pending => {
                 self.failures_in_a_row = 0;
@@ -156,10 +153,7 @@ impl Device {
                 Ok(Next::StepAfter(self.fleet.authorize_interval))
             }
             Authorization::Granted { token } => {
-                self.session = Some(Session {
-                    token,
-                    is_proven: false,
-                });
+                self.session = Some(Session { token, is_proven: false });
                 self.fleet.report.count(Event::Authorized);
                 if self.acceptance == Acceptance::Given {
                     return Ok(Next::Step);
@@ -187,10 +181,7 @@ impl Device {
             let request = Request {
                 metadata: &self.metadata,
                 public_key: self.key.public_key_pem(),
-                timestamp: SystemTime::now()
-                    .duration_since(UNIX_EPOCH)
-                    .unwrap_or_default()
-                    .as_secs(),
+                timestamp: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
             };
             let body = serde_json::to_vec(&request)?;
             let key = Arc::clone(&self.key);
@@ -201,25 +192,15 @@ impl Device {
             .await
             .context("the signing thread ended early")?
         };
-        sign.await.map_err(|error| {
-            Failure::new(
-                Operation::Authorize,
-                FailureKind::NotSigned,
-                format!("{error:#}"),
-            )
-        })
+        sign.await.map_err(|error| Failure::new(Operation::Authorize, FailureKind::NotSigned, format!("{error:#}")))
     }
 
     async fn act_on(&mut self, answer: Check) -> Result<Next, Failure> {
         if let Check::TokenExpired = answer {
             return match self.session.take() {
-                Some(Session {
-                    is_proven: false, ..
-                }) => Err(Failure::new(
-                    Operation::Check,
-                    FailureKind::TokenRefused,
-                    String::new(),
-                )),
+                Some(Session { is_proven: false, .. }) => {
+                    Err(Failure::new(Operation::Check, FailureKind::TokenRefused, String::new()))
+                }
                 _ => Ok(Next::Step),
             };
         }
@@ -251,15 +232,9 @@ impl Device {
             self.fleet.client.package_metadata(update).await?
         };
         let report = &self.fleet.report;
-        let download = self
-            .fleet
-            .client
-            .download(update, |bytes| report.count_downloaded(bytes));
+        let download = self.fleet.client.download(update, |bytes| report.count_downloaded(bytes));
         let limit = &self.fleet.limits.downloads;
-        let download = self
-            .fleet
-            .measured(Operation::Download, limit, download)
-            .await?;
+        let download = self.fleet.measured(Operation::Download, limit, download).await?;
         if download.resumptions > 0 {
             report.count(Event::DownloadResumed);
         }
@@ -270,18 +245,12 @@ impl Device {
                 install(&package_metadata, &mut self.metadata);
                 self.last_installed = Some(update.package_id);
                 self.fleet.report.count(Event::Installed);
-                self.tell(format_args!(
-                    "{version_before} → {} {verified}",
-                    self.version()
-                ));
+                self.tell(format_args!("{version_before} → {} {verified}", self.version()));
             }
             None => {
                 self.verified_only.push(update.package_id);
                 self.fleet.report.count(Event::VerifiedOnly);
-                self.tell(format_args!(
-                    "{version_before}, package {} downloaded {verified}",
-                    update.package_id
-                ));
+                self.tell(format_args!("{version_before}, package {} downloaded {verified}", update.package_id));
                 self.fleet.report.hint_once(HINT_WITHOUT_TOKEN);
             }
         }
@@ -292,18 +261,11 @@ impl Device {
     }
 
     fn end_or_poll_again(&self) -> Next {
-        if self.fleet.once {
-            Next::End
-        } else {
-            Next::StepAfter(self.fleet.interval)
-        }
+        if self.fleet.once { Next::End } else { Next::StepAfter(self.fleet.interval) }
     }
 
     fn version(&self) -> &str {
-        self.metadata
-            .get(SOFTWARE_VERSION)
-            .and_then(|version| version.as_str())
-            .unwrap_or_default()
+        self.metadata.get(SOFTWARE_VERSION).and_then(|version| version.as_str()).unwrap_or_default()
     }
 
     fn note(&mut self, failure: &Failure) {
@@ -328,9 +290,7 @@ impl Device {
 /// Lays a package's metadata over a device's. A device stays who it is.
 fn install(package: &Metadata, device: &mut Metadata) {
     for (key, value) in package {
-        let is_of_no_device = KEYS_OF_NO_DEVICE
-            .iter()
-            .any(|prefix| key.starts_with(prefix));
+        let is_of_no_device = KEYS_OF_NO_DEVICE.iter().any(|prefix| key.starts_with(prefix));
         if !is_of_no_device && key != MAC_ADDRESS {
             device.insert(key.clone(), value.clone());
         }

@@ -50,10 +50,7 @@ pub async fn download(
             Reception::StartOver => partial.start_over(),
         }
     }
-    Err(Failure::unusable(
-        Operation::Download,
-        "the server gives no range of the package that fits",
-    ))
+    Err(Failure::unusable(Operation::Download, "the server gives no range of the package that fits"))
 }
 
 /// How one request of a download ended.
@@ -86,12 +83,8 @@ fn continuation(status: StatusCode, received_bytes: u64, range_start: Option<u64
     let asked_for_range = received_bytes > 0;
     match status {
         StatusCode::OK => Continuation::FromTheStart,
-        StatusCode::PARTIAL_CONTENT if asked_for_range && range_start == Some(received_bytes) => {
-            Continuation::Append
-        }
-        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if asked_for_range => {
-            Continuation::StartOver
-        }
+        StatusCode::PARTIAL_CONTENT if asked_for_range && range_start == Some(received_bytes) => Continuation::Append,
+        StatusCode::PARTIAL_CONTENT | StatusCode::RANGE_NOT_SATISFIABLE if asked_for_range => Continuation::StartOver,
         _ => Continuation::Refused,
     }
 }
@@ -110,9 +103,7 @@ fn is_strong(entity_tag: &str) -> bool {
 
 fn resumption_pause(attempt: u32) -> Duration {
     let growth = 2_u32.saturating_pow(attempt.saturating_sub(1));
-    FIRST_RESUMPTION_PAUSE
-        .saturating_mul(growth)
-        .min(LONGEST_RESUMPTION_PAUSE)
+    FIRST_RESUMPTION_PAUSE.saturating_mul(growth).min(LONGEST_RESUMPTION_PAUSE)
 }
 
 /// What is known of a package that is not downloaded completely: its hash so far, not its bytes.
@@ -148,9 +139,7 @@ impl PartialDownload {
             Continuation::Append => self.resumptions += 1,
             Continuation::FromTheStart => {
                 self.start_over();
-                self.entity_tag = header(&response, ETAG)
-                    .filter(|entity_tag| is_strong(entity_tag))
-                    .map(str::to_owned);
+                self.entity_tag = header(&response, ETAG).filter(|entity_tag| is_strong(entity_tag)).map(str::to_owned);
             }
             Continuation::StartOver => return Ok(Reception::StartOver),
             Continuation::Refused => {
@@ -183,20 +172,10 @@ impl PartialDownload {
     fn verify(self, promised_sha256: &str) -> Result<Download, Failure> {
         let sha256 = format!("{:x}", self.hasher.finalize());
         if !sha256.eq_ignore_ascii_case(promised_sha256) {
-            let detail = format!(
-                "promised {promised_sha256}, received {sha256} ({} bytes)",
-                self.received_bytes
-            );
-            return Err(Failure::new(
-                Operation::Download,
-                FailureKind::HashMismatch,
-                detail,
-            ));
+            let detail = format!("promised {promised_sha256}, received {sha256} ({} bytes)", self.received_bytes);
+            return Err(Failure::new(Operation::Download, FailureKind::HashMismatch, detail));
         }
-        Ok(Download {
-            length_bytes: self.received_bytes,
-            resumptions: self.resumptions,
-        })
+        Ok(Download { length_bytes: self.received_bytes, resumptions: self.resumptions })
     }
 }
 
@@ -234,11 +213,7 @@ mod tests {
 
     #[test]
     fn a_range_nobody_asked_for_is_refused() {
-        for status in [
-            StatusCode::PARTIAL_CONTENT,
-            StatusCode::RANGE_NOT_SATISFIABLE,
-            StatusCode::NOT_FOUND,
-        ] {
+        for status in [StatusCode::PARTIAL_CONTENT, StatusCode::RANGE_NOT_SATISFIABLE, StatusCode::NOT_FOUND] {
             assert_eq!(continuation(status, 0, Some(0)), Continuation::Refused);
         }
     }

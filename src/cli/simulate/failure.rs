@@ -63,19 +63,13 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(operation: Operation, kind: FailureKind, detail: impl Into<String>) -> Self {
-        Failure {
-            operation,
-            kind,
-            detail: detail.into(),
-        }
+        Failure { operation, kind, detail: detail.into() }
     }
 
     /// Whether the same request may well succeed a little later.
     pub fn is_transient(&self) -> bool {
         match self.kind {
-            FailureKind::NoConnection | FailureKind::TimedOut | FailureKind::ConnectionBroken => {
-                true
-            }
+            FailureKind::NoConnection | FailureKind::TimedOut | FailureKind::ConnectionBroken => true,
             FailureKind::Status(status) => status == 429 || status >= 500,
             FailureKind::UnusableAnswer
             | FailureKind::HashMismatch
@@ -123,10 +117,7 @@ async fn error_sentence(response: Response) -> String {
     struct Answer {
         error: String,
     }
-    if response
-        .content_length()
-        .is_none_or(|length| length > LONGEST_ERROR_BYTES)
-    {
+    if response.content_length().is_none_or(|length| length > LONGEST_ERROR_BYTES) {
         return String::new();
     }
     let body = response.bytes().await.unwrap_or_default();

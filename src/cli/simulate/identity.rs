@@ -83,16 +83,13 @@ impl DeviceKey {
     pub fn generate(seed: u16, index: u32, bits: usize) -> anyhow::Result<Self> {
         let mut random = ChaCha20Rng::seed_from_u64(seed.into());
         random.set_stream(index.into());
-        let private_key = RsaPrivateKey::new(&mut random, bits)
-            .with_context(|| format!("cannot make an RSA key of {bits} bits"))?;
+        let private_key =
+            RsaPrivateKey::new(&mut random, bits).with_context(|| format!("cannot make an RSA key of {bits} bits"))?;
         let public_key_pem = private_key
             .to_public_key()
             .to_public_key_pem(LineEnding::LF)
             .context("cannot write the public key as PEM")?;
-        Ok(DeviceKey {
-            signing_key: SigningKey::new(private_key),
-            public_key_pem,
-        })
+        Ok(DeviceKey { signing_key: SigningKey::new(private_key), public_key_pem })
     }
 
     /// The public key as SubjectPublicKeyInfo in PEM.
@@ -106,10 +103,7 @@ impl DeviceKey {
     /// # Errors
     /// When the key is too short to hold such a signature.
     pub fn sign(&self, message: &[u8]) -> anyhow::Result<String> {
-        let signature = self
-            .signing_key
-            .try_sign(message)
-            .context("cannot sign with this key")?;
+        let signature = self.signing_key.try_sign(message).context("cannot sign with this key")?;
         Ok(STANDARD.encode(signature.to_bytes()))
     }
 }
@@ -147,13 +141,7 @@ mod tests {
     fn addresses_are_read_as_they_are_usually_written() {
         let address: MacAddress = "02-AB-cd:00:00:1f".parse().unwrap();
         assert_eq!(address.to_string(), "02:ab:cd:00:00:1f");
-        for text in [
-            "",
-            "02:00",
-            "02:00:00:00:00:00:00",
-            "02:00:00:00:00:0g",
-            "+2:00:00:00:00:00",
-        ] {
+        for text in ["", "02:00", "02:00:00:00:00:00:00", "02:00:00:00:00:0g", "+2:00:00:00:00:00"] {
             assert!(text.parse::<MacAddress>().is_err(), "{text}");
         }
     }

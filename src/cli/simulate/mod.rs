@@ -100,12 +100,7 @@ pub struct SimulateArguments {
     /// An update check does not tell a package's version. With the token, a device that has
     /// downloaded a package reports the package's metadata from then on; without, it stays at its
     /// version and downloads each package once.
-    #[arg(
-        long,
-        value_name = "TOKEN",
-        env = "TENDER_TOKEN",
-        hide_env_values = true
-    )]
+    #[arg(long, value_name = "TOKEN", env = "TENDER_TOKEN", hide_env_values = true)]
     token: Option<String>,
 
     /// End when every device is up to date
@@ -126,8 +121,7 @@ pub struct SimulateArguments {
 }
 
 fn key_bits() -> impl TypedValueParser<Value = usize> {
-    PossibleValuesParser::new(["1024", "2048", "3072", "4096"])
-        .try_map(|bits| bits.parse::<usize>())
+    PossibleValuesParser::new(["1024", "2048", "3072", "4096"]).try_map(|bits| bits.parse::<usize>())
 }
 
 fn parse_interval(text: &str) -> anyhow::Result<Duration> {
@@ -182,11 +176,7 @@ async fn run_fleet(arguments: SimulateArguments) -> anyhow::Result<ExitCode> {
 
     let summary = context.report.finish();
     write!(std::io::stdout(), "{summary}").context("cannot print the summary")?;
-    Ok(if has_succeeded {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(if has_succeeded { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// The devices to be, and what they share.
@@ -204,22 +194,13 @@ struct Fleet {
 impl Fleet {
     fn new(arguments: SimulateArguments) -> anyhow::Result<Self> {
         let devices = arguments.devices;
-        let first_mac_address = arguments
-            .first_mac
-            .unwrap_or_else(|| MacAddress::first_of(arguments.seed));
+        let first_mac_address = arguments.first_mac.unwrap_or_else(|| MacAddress::first_of(arguments.seed));
         ensure!(
             first_mac_address.plus(devices - 1).is_some(),
             "there are fewer than {devices} MAC addresses from {first_mac_address} on"
         );
-        let mut metadata: Metadata = arguments
-            .metadata
-            .into_iter()
-            .map(|(key, value)| (key, value.into()))
-            .collect();
-        metadata.insert(
-            SOFTWARE_VERSION.to_owned(),
-            arguments.software_version.into(),
-        );
+        let mut metadata: Metadata = arguments.metadata.into_iter().map(|(key, value)| (key, value.into())).collect();
+        metadata.insert(SOFTWARE_VERSION.to_owned(), arguments.software_version.into());
         metadata.insert(DEVICE_TYPE.to_owned(), arguments.device_type.into());
 
         let cores = available_parallelism().map_or(1, usize::from);
@@ -274,18 +255,11 @@ impl Fleet {
     }
 
     /// Starts the devices that have key number `key_index`.
-    fn start_devices(
-        &self,
-        key_index: u32,
-        key: Arc<DeviceKey>,
-        running: &mut JoinSet<Conclusion>,
-    ) {
+    fn start_devices(&self, key_index: u32, key: Arc<DeviceKey>, running: &mut JoinSet<Conclusion>) {
         let indices = (key_index..self.devices).step_by(self.distinct_keys as usize);
         for index in indices {
-            let mac_address = self
-                .first_mac_address
-                .plus(index)
-                .expect("a fleet is only made if it has an address for each device");
+            let mac_address =
+                self.first_mac_address.plus(index).expect("a fleet is only made if it has an address for each device");
             let device = Device::new(
                 Arc::clone(&self.context),
                 mac_address,
@@ -302,8 +276,6 @@ impl Fleet {
         if self.context.once {
             return Duration::ZERO;
         }
-        self.context
-            .interval
-            .mul_f64(f64::from(index) / f64::from(self.devices))
+        self.context.interval.mul_f64(f64::from(index) / f64::from(self.devices))
     }
 }

@@ -20,8 +20,7 @@ use super::failure::{Failure, FailureKind, Operation};
 
 const REDRAW_INTERVAL: Duration = Duration::from_millis(250);
 /// The operations whose latency the summary shows, in its order.
-const MEASURED_OPERATIONS: [Operation; 3] =
-    [Operation::Authorize, Operation::Check, Operation::Download];
+const MEASURED_OPERATIONS: [Operation; 3] = [Operation::Authorize, Operation::Check, Operation::Download];
 /// Longer than any download that is worth waiting for.
 const LONGEST_LATENCY: Duration = Duration::from_secs(24 * 60 * 60);
 const SIGNIFICANT_DIGITS: u8 = 3;
@@ -59,8 +58,8 @@ impl Report {
     /// A report of a fleet of `devices` that starts now. The progress bar draws on stderr, and
     /// only when that is a terminal.
     pub fn new(devices: u32) -> Self {
-        let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}")
-            .expect("the template is a constant that parses");
+        let style =
+            ProgressStyle::with_template("{spinner} {elapsed} {msg}").expect("the template is a constant that parses");
         let progress_bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
         progress_bar.set_style(style);
         Report {
@@ -87,9 +86,7 @@ impl Report {
 
     /// Counts a failure by its kind.
     pub fn count_failure(&self, failure: &Failure) {
-        *lock(&self.failures)
-            .entry((failure.operation, failure.kind))
-            .or_default() += 1;
+        *lock(&self.failures).entry((failure.operation, failure.kind)).or_default() += 1;
     }
 
     /// Notes how long an answer took. The latency of a failure is not one to note: it says more
@@ -178,11 +175,7 @@ fn histogram() -> Histogram<u64> {
 
 fn rate(count: u64, duration: Duration) -> f64 {
     let seconds = duration.as_secs_f64();
-    if seconds > 0.0 {
-        count as f64 / seconds
-    } else {
-        0.0
-    }
+    if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
 }
 
 /// How latencies are distributed.
@@ -227,21 +220,13 @@ pub struct Summary {
 impl fmt::Display for Summary {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let checks_per_second = rate(self.checks, self.duration);
-        writeln!(
-            out,
-            "devices            {:>12}  ({} accepted)",
-            self.devices, self.accepted
-        )?;
+        writeln!(out, "devices            {:>12}  ({} accepted)", self.devices, self.accepted)?;
         writeln!(
             out,
             "authorizations     {:>12}  ({} times not accepted yet)",
             self.authorizations, self.pending_answers
         )?;
-        writeln!(
-            out,
-            "checks             {:>12}  ({checks_per_second:.1} per second)",
-            self.checks
-        )?;
+        writeln!(out, "checks             {:>12}  ({checks_per_second:.1} per second)", self.checks)?;
         writeln!(out, "updates installed  {:>12}", self.installed)?;
         if self.verified_only > 0 {
             writeln!(
@@ -252,25 +237,13 @@ impl fmt::Display for Summary {
         }
         writeln!(out, "bytes downloaded   {:>12}", self.bytes_downloaded)?;
         writeln!(out, "resumed downloads  {:>12}", self.resumed_downloads)?;
-        writeln!(
-            out,
-            "failures           {:>12}",
-            self.failures.values().sum::<u64>()
-        )?;
+        writeln!(out, "failures           {:>12}", self.failures.values().sum::<u64>())?;
         for ((operation, kind), count) in &self.failures {
             writeln!(out, "  {count:>8} × {operation}: {kind}")?;
         }
-        writeln!(
-            out,
-            "duration           {:>10.1} s",
-            self.duration.as_secs_f64()
-        )?;
+        writeln!(out, "duration           {:>10.1} s", self.duration.as_secs_f64())?;
         writeln!(out)?;
-        writeln!(
-            out,
-            "latency in ms {:>9} {:>10} {:>10} {:>10} {:>10}",
-            "count", "p50", "p90", "p99", "max"
-        )?;
+        writeln!(out, "latency in ms {:>9} {:>10} {:>10} {:>10} {:>10}", "count", "p50", "p90", "p99", "max")?;
         for (operation, latency) in &self.latencies {
             write!(out, "  {operation:<11} {:>9}", latency.count)?;
             for duration in [latency.p50, latency.p90, latency.p99, latency.max] {
@@ -297,9 +270,8 @@ mod tests {
             histogram.saturating_record(milliseconds * 1000);
         }
         let percentiles = Percentiles::of(&histogram);
-        let is_near = |duration: Duration, milliseconds: f64| {
-            (duration.as_secs_f64() * 1000.0 - milliseconds).abs() <= 0.1
-        };
+        let is_near =
+            |duration: Duration, milliseconds: f64| (duration.as_secs_f64() * 1000.0 - milliseconds).abs() <= 0.1;
         assert_eq!(percentiles.count, 100);
         assert!(is_near(percentiles.p50, 50.0), "{percentiles:?}");
         assert!(is_near(percentiles.p90, 90.0), "{percentiles:?}");

@@ -93,10 +93,7 @@ impl FlakyServer {
         }
     }
 
-    async fn answer(
-        self: Arc<Self>,
-        request: Request<Incoming>,
-    ) -> Result<Response<Body>, Infallible> {
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
         Ok(match (method, path.as_str()) {
@@ -126,10 +123,7 @@ impl FlakyServer {
     }
 
     async fn check(&self, request: Request<Incoming>) -> Response<Body> {
-        assert_eq!(
-            header(&request, "Authorization").unwrap(),
-            "Bearer token=device-token"
-        );
+        assert_eq!(header(&request, "Authorization").unwrap(), "Bearer token=device-token");
         let body = request.into_body().collect().await.unwrap().to_bytes();
         let metadata: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(metadata["rdfm.hardware.devtype"], "simulated");
@@ -163,16 +157,11 @@ impl FlakyServer {
         self.ranges.lock().unwrap().push(range.zip(if_range));
         let is_first = self.downloads.fetch_add(1, SeqCst) == 0;
         match self.fault {
-            Fault::CutDownload | Fault::CutDownloadThenReplace if is_first => {
-                cut_answer(content(b'a'))
-            }
+            Fault::CutDownload | Fault::CutDownloadThenReplace if is_first => cut_answer(content(b'a')),
             Fault::CutDownload => Response::builder()
                 .status(StatusCode::PARTIAL_CONTENT)
                 .header(ETAG, ENTITY_TAG)
-                .header(
-                    CONTENT_RANGE,
-                    format!("bytes {CUT_AT}-{}/{PACKAGE_BYTES}", PACKAGE_BYTES - 1),
-                )
+                .header(CONTENT_RANGE, format!("bytes {CUT_AT}-{}/{PACKAGE_BYTES}", PACKAGE_BYTES - 1))
                 .body(full(content(b'a')[CUT_AT..].to_vec()))
                 .unwrap(),
             Fault::CutDownloadThenReplace => Response::new(full(content(b'b'))),
@@ -197,10 +186,7 @@ fn content(fill: u8) -> Vec<u8> {
 }
 
 fn package(request: &Request<Incoming>) -> Response<Body> {
-    assert_eq!(
-        header(request, AUTHORIZATION.as_str()).unwrap(),
-        "Bearer token=management-token"
-    );
+    assert_eq!(header(request, AUTHORIZATION.as_str()).unwrap(), "Bearer token=management-token");
     json_answer(&json!({
         "id": 7,
         "metadata": {
@@ -217,10 +203,7 @@ fn header(request: &Request<Incoming>, name: &str) -> Option<String> {
 }
 
 fn empty(status: StatusCode) -> Response<Body> {
-    Response::builder()
-        .status(status)
-        .body(full(Vec::new()))
-        .unwrap()
+    Response::builder().status(status).body(full(Vec::new())).unwrap()
 }
 
 fn json_answer(value: &Value) -> Response<Body> {
@@ -228,9 +211,7 @@ fn json_answer(value: &Value) -> Response<Body> {
 }
 
 fn full(bytes: Vec<u8>) -> Body {
-    Full::new(bytes.into())
-        .map_err(|never| match never {})
-        .boxed_unsync()
+    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
 }
 
 /// Promises the whole content, sends the first half, and breaks the connection.
@@ -257,19 +238,10 @@ fn cut_answer(content: Vec<u8>) -> Response<Body> {
 
 fn arguments(server: &FlakyServer, further: &[&str]) -> SimulateArguments {
     let url = format!("http://{}/", server.address);
-    let mut line = vec![
-        "simulate",
-        "--server",
-        &url,
-        "--once",
-        "--metadata",
-        "site=north",
-    ];
+    let mut line = vec!["simulate", "--server", &url, "--once", "--metadata", "site=north"];
     line.extend(["--interval", "20ms", "--authorize-interval", "1ms"]);
     line.extend(further);
-    let matches = SimulateArguments::augment_args(Command::new("simulate"))
-        .try_get_matches_from(line)
-        .unwrap();
+    let matches = SimulateArguments::augment_args(Command::new("simulate")).try_get_matches_from(line).unwrap();
     let mut arguments = SimulateArguments::from_arg_matches(&matches).unwrap();
     // Shorter than anybody may ask for, because tests are built without optimization.
     arguments.key_bits = 512;
@@ -287,10 +259,7 @@ async fn simulate(server: &FlakyServer, further: &[&str]) -> (bool, String) {
 #[track_caller]
 fn assert_line(summary: &str, start: &str, value: &str) {
     let is_there = summary.lines().any(|line| {
-        let mut words = line
-            .strip_prefix(start)
-            .unwrap_or_default()
-            .split_whitespace();
+        let mut words = line.strip_prefix(start).unwrap_or_default().split_whitespace();
         words.next() == Some(value)
     });
     assert!(is_there, "no `{start} {value}` in\n{summary}");
@@ -321,11 +290,7 @@ async fn a_package_replaced_during_the_download_is_downloaded_from_the_start() {
     assert!(has_succeeded, "{summary}");
     assert_line(&summary, "updates installed", "1");
     assert_line(&summary, "resumed downloads", "0");
-    assert_line(
-        &summary,
-        "bytes downloaded",
-        &(CUT_AT + PACKAGE_BYTES).to_string(),
-    );
+    assert_line(&summary, "bytes downloaded", &(CUT_AT + PACKAGE_BYTES).to_string());
 }
 
 #[tokio::test]
@@ -344,10 +309,7 @@ async fn a_device_gives_up_on_a_package_with_another_hash() {
     let (has_succeeded, summary) = simulate(&server, &TOKEN).await;
     assert!(!has_succeeded, "{summary}");
     assert_line(&summary, "updates installed", "0");
-    assert!(
-        summary.contains("1 × download: SHA-256 differs"),
-        "{summary}"
-    );
+    assert!(summary.contains("1 × download: SHA-256 differs"), "{summary}");
 }
 
 #[tokio::test]
@@ -370,25 +332,16 @@ async fn a_device_tries_again_when_the_server_is_busy() {
 #[test]
 fn first_polls_are_spread_evenly_over_one_interval() {
     let line = ["simulate", "--devices", "4", "--interval", "8s"];
-    let matches = SimulateArguments::augment_args(Command::new("simulate"))
-        .try_get_matches_from(line)
-        .unwrap();
+    let matches = SimulateArguments::augment_args(Command::new("simulate")).try_get_matches_from(line).unwrap();
     let fleet = Fleet::new(SimulateArguments::from_arg_matches(&matches).unwrap()).unwrap();
-    let delays: Vec<_> = (0..4)
-        .map(|index| fleet.first_poll_delay(index).as_secs())
-        .collect();
+    let delays: Vec<_> = (0..4).map(|index| fleet.first_poll_delay(index).as_secs()).collect();
     assert_eq!(delays, [0, 2, 4, 6]);
 }
 
 #[test]
 fn the_keys_that_have_an_argument_of_their_own_are_no_further_metadata() {
     assert!(parse_metadata("site=a=b").is_ok_and(|(key, value)| key == "site" && value == "a=b"));
-    for text in [
-        "site",
-        "=north",
-        "rdfm.software.version=v1",
-        "rdfm.hardware.macaddr=02",
-    ] {
+    for text in ["site", "=north", "rdfm.software.version=v1", "rdfm.hardware.macaddr=02"] {
         assert!(parse_metadata(text).is_err(), "{text}");
     }
 }
