@@ -69,8 +69,8 @@ pub enum Obstacle {
     Requirement {
         /// The key asked about, without `requires:`.
         key: String,
-        /// The value asked for.
-        required: String,
+        /// The value asked for; no device meets a list.
+        required: MetadataValue,
         /// What the device reports under this key.
         reported: Option<MetadataValue>,
     },
@@ -169,11 +169,13 @@ impl Step {
 }
 
 /// The requirements of a package: key (without the prefix) and value.
-fn requirements(package: &Package) -> impl Iterator<Item = (&str, &str)> {
-    package
-        .metadata()
-        .iter()
-        .filter_map(|(key, value)| Some((key.strip_prefix(keys::REQUIRES_PREFIX)?, value.as_text()?)))
+fn requirements(package: &Package) -> impl Iterator<Item = (&str, &MetadataValue)> {
+    package.metadata().iter().filter_map(|(key, value)| Some((key.strip_prefix(keys::REQUIRES_PREFIX)?, value)))
+}
+
+/// The requirements of a package as texts; `None` if one of them is a list, which nothing meets.
+fn meetable_requirements(package: &Package) -> Option<Vec<(&str, &str)>> {
+    requirements(package).map(|(key, required)| Some((key, required.as_text()?))).collect()
 }
 
 /// What a device reports after installing a package: the package's own keys, without what only the server reads.
@@ -187,21 +189,22 @@ fn brought_keys(package: &Package) -> impl Iterator<Item = (&str, &MetadataValue
 impl Plan {
     /// Prepares `packages`, in the order assigned, for devices of `device_type`.
     pub fn compile(device_type: &str, packages: Vec<Package>, policy: Policy) -> Self {
-        let fitting: Vec<usize> = (0..packages.len())
+        let fitting: Vec<_> = (0..packages.len())
             .filter(|&position| packages[position].metadata().text(keys::DEVICE_TYPE) == Some(device_type))
+            .filter_map(|position| Some((position, meetable_requirements(&packages[position])?)))
             .collect();
 
         let mut slots = vec![Slot::new(keys::SOFTWARE_VERSION)];
         let target = policy.target().map(|version| slots[VERSION_SLOT].intern(version));
-        for &position in &fitting {
-            for (key, value) in requirements(&packages[position]) {
+        for (position, requires) in &fitting {
+            for &(key, value) in requires {
                 let slot = slots.iter().position(|slot| slot.key == key).unwrap_or_else(|| {
                     slots.push(Slot::new(key));
                     slots.len() - 1
                 });
                 slots[slot].intern(value);
             }
-            if let Some(version) = packages[position].metadata().text(keys::SOFTWARE_VERSION) {
+            if let Some(version) = packages[*position].metadata().text(keys::SOFTWARE_VERSION) {
                 slots[VERSION_SLOT].intern(version);
             }
         }
@@ -209,12 +212,13 @@ impl Plan {
         let slot_of = |key: &str| slots.iter().position(|slot| slot.key == key);
         let steps = fitting
             .iter()
-            .map(|&position| {
-                let package = &packages[position];
+            .map(|(position, requires)| {
+                let package = &packages[*position];
                 Step {
-                    package: position,
-                    requires: requirements(package)
-                        .filter_map(|(key, value)| slot_of(key).map(|slot| (slot, slots[slot].number(Some(value)))))
+                    package: *position,
+                    requires: requires
+                        .iter()
+                        .filter_map(|&(key, value)| slot_of(key).map(|slot| (slot, slots[slot].number(Some(value)))))
                         .collect(),
                     brings: brought_keys(package)
                         .filter_map(|(key, value)| slot_of(key).map(|slot| (slot, slots[slot].number(value.as_text()))))
@@ -284,8 +288,9 @@ impl Plan {
     pub fn decide(&self, device: &Metadata) -> Decision {
         let target = self.policy.target().unwrap_or_default().to_owned();
         // A device of another type than the plan's has no step here, and gets the type as the obstacle.
+        let is_of_this_type = device.text(keys::DEVICE_TYPE) == Some(&*self.device_type);
         let outcome = match self.outcome(&self.state_of(device)) {
-            Outcome::Install(_) if device.text(keys::DEVICE_TYPE) != Some(&*self.device_type) => Outcome::NoPath,
+            Outcome::Install(_) | Outcome::SearchTooLarge if !is_of_this_type => Outcome::NoPath,
             outcome => outcome,
         };
         match outcome {
@@ -318,13 +323,10 @@ fn blocker(device: &Metadata, package: &Package) -> Blocker {
     if metadata.text(keys::SOFTWARE_VERSION) == device.text(keys::SOFTWARE_VERSION) {
         obstacles.push(Obstacle::SameVersion);
     }
-    obstacles.extend(requirements(package).filter(|&(key, required)| device.text(key) != Some(required)).map(
-        |(key, required)| Obstacle::Requirement {
-            key: key.to_owned(),
-            required: required.to_owned(),
-            reported: device.get(key).cloned(),
-        },
-    ));
+    let is_met = |key, required: &MetadataValue| required.as_text().is_some() && device.get(key) == Some(required);
+    obstacles.extend(requirements(package).filter(|&(key, required)| !is_met(key, required)).map(|(key, required)| {
+        Obstacle::Requirement { key: key.to_owned(), required: required.clone(), reported: device.get(key).cloned() }
+    }));
     if obstacles.is_empty() {
         obstacles.push(Obstacle::LeadsNowhere);
     }
