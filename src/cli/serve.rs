@@ -1,5 +1,6 @@
 //! `tender serve`: runs the server until it is told to stop.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
@@ -30,7 +31,9 @@ pub struct ServeArguments {
 /// Serves until SIGTERM or SIGINT.
 pub fn run(arguments: ServeArguments) -> anyhow::Result<ExitCode> {
     let config = Config::new(arguments.storage, arguments.serve, &arguments.file)?;
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let stderr = std::io::stderr;
+    let lines =
+        tracing_subscriber::fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr).with_target(false);
     tracing_subscriber::registry().with(lines).with(config.log.clone()).init();
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(available_parallelism().map_or(1, usize::from).min(MAX_WORKERS))

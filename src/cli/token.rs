@@ -4,16 +4,16 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::{Args, Subcommand};
 use humantime::format_rfc3339_seconds;
 
-use crate::auth::access_token::AccessToken;
 use crate::clock::Clock;
 use crate::config::{FileOption, StorageConfig, StorageOptions};
 use crate::domain::{Scope, Timestamp};
 use crate::installation::Installation;
-use crate::store::access_tokens::{self, IssuedToken};
+use crate::store::access_tokens;
+use crate::usecase::issue_token::issue_token;
 
 /// Arguments of `tender token`.
 #[derive(Args)]
@@ -124,17 +124,8 @@ async fn create(installation: Installation, name: String, scopes: Vec<Scope>, ex
         Lifetime::Never => None,
         Lifetime::For(duration) => Some(duration),
     };
-    let token = AccessToken::new(name, scopes.into_iter().collect(), clock.now(), lifetime);
-    let text = token.sign(&installation.keys).context("signing the token")?;
-    let issued = IssuedToken {
-        id: token.id,
-        name: token.name,
-        scope: token.scopes.to_string(),
-        created: token.created,
-        expires: token.expires,
-        revoked: None,
-    };
-    installation.store.write(move |tx| access_tokens::insert(tx, &issued)).await?;
+    let Installation { store, keys, .. } = &installation;
+    let text = issue_token(store, keys, name, scopes.into_iter().collect(), lifetime).await?;
     println!("{text}");
     Ok(())
 }

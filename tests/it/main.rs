@@ -1,3 +1,5 @@
-//! Tests from outside of the crate, in one program.
+//! The integration tests, in one binary: everything here talks to the server as clients do.
 
+mod harness;
 mod resolver;
+mod update;

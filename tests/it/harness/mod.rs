@@ -1,0 +1,152 @@
+//! A real server on a port of its own with a temporary data folder, and the actors who talk to it over HTTP.
+
+mod actors;
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+use tender::app::{App, Running};
+use tender::clock::{Clock, ManualTime};
+use tender::config::Config;
+use tender::domain::{Scope, Scopes};
+use tender::installation::Installation;
+use tender::usecase::issue_token::issue_token;
+use tokio::net::TcpListener;
+
+pub use actors::{Anonymous, Device, Operator, Reply, form, metadata};
+
+/// When the tests take place: 2027-01-15T08:00:00Z.
+pub const START: Duration = Duration::from_secs(1_800_000_000);
+
+/// A running server. Stops when dropped; [`TestServer::stop`] does so in order.
+pub struct TestServer {
+    folder: TempDir,
+    config: Config,
+    clock: Clock,
+    /// Moves the server's clock.
+    pub time: ManualTime,
+    running: Option<Running>,
+    url: String,
+}
+
+impl TestServer {
+    /// Starts with the defaults.
+    pub async fn start() -> Self {
+        Self::start_with(|_| {}).await
+    }
+
+    /// Starts with the defaults, changed by `configure`.
+    pub async fn start_with(configure: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let mut config = Config::in_folder(folder.path().join("data"));
+        configure(&mut config);
+        let (clock, time) = Clock::manual(SystemTime::UNIX_EPOCH + START);
+        let mut server = Self { folder, config, clock, time, running: None, url: String::new() };
+        server.run().await;
+        server
+    }
+
+    async fn run(&mut self) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let running = App::start(self.config.clone(), listener, self.clock.clone()).await.unwrap();
+        self.url = format!("http://{}", running.address);
+        self.running = Some(running);
+    }
+
+    /// Stops in order; what was acknowledged or reported is on disk afterwards.
+    pub async fn stop(&mut self) {
+        self.running.take().expect("a server that runs").shutdown().await;
+    }
+
+    /// Stops in order and starts on the same data.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        self.run().await;
+    }
+
+    /// Where the server answers, without a slash at the end.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The server's data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// The database, for looking at rows.
+    pub fn database(&self) -> Connection {
+        Connection::open(self.data().join("tender.sqlite")).unwrap()
+    }
+
+    /// How many rows a table has.
+    pub fn rows(&self, table: &str) -> i64 {
+        self.database().query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    }
+
+    /// All files in the package folder, uploads in flight included, relative to it.
+    pub fn package_files(&self) -> BTreeSet<PathBuf> {
+        let root = self.data().join("packages");
+        let mut files = BTreeSet::new();
+        collect_files(&root, &root, &mut files);
+        files
+    }
+
+    /// Somebody without any token.
+    pub fn anonymous(&self) -> Anonymous {
+        Anonymous::new(&self.url)
+    }
+
+    /// A person with `rdfm_admin_rw`.
+    pub async fn admin(&self) -> Operator {
+        self.operator(Scope::ReadWrite).await
+    }
+
+    /// A person with a token of one scope.
+    pub async fn operator(&self, scope: Scope) -> Operator {
+        let token = self.issue_token("somebody", [scope].into_iter().collect(), Some(Duration::from_secs(3600))).await;
+        Operator::new(&self.url, token)
+    }
+
+    /// A management token, made as `tender token create` does: beside the server.
+    pub async fn issue_token(&self, name: &str, scopes: Scopes, lifetime: Option<Duration>) -> String {
+        let Installation { store, keys, .. } = self.beside();
+        let token = issue_token(&store, &keys, name.to_owned(), scopes, lifetime).await.unwrap();
+        store.close().await;
+        token
+    }
+
+    /// The installation, opened beside the server as the commands do.
+    pub fn beside(&self) -> Installation {
+        let folder = Installation::folder(&self.config.storage).unwrap();
+        Installation::open(&folder, self.config.storage.secret.as_ref(), self.clock.clone()).unwrap()
+    }
+
+    /// A device that nobody has accepted; its metadata is version `v0` of type `dummy`.
+    pub fn device(&self, mac_address: &str) -> Device {
+        Device::new(&self.url, mac_address)
+    }
+
+    /// A device that was accepted and has a token.
+    pub async fn accepted_device(&self, mac_address: &str) -> Device {
+        let mut device = self.device(mac_address);
+        assert_eq!(device.authorize().await.status, 401);
+        self.admin().await.accept(&device).await;
+        assert_eq!(device.authorize().await.status, 200);
+        device
+    }
+}
+
+fn collect_files(root: &Path, directory: &Path, files: &mut BTreeSet<PathBuf>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect_files(root, &path, files);
+        } else {
+            files.insert(path.strip_prefix(root).unwrap().to_owned());
+        }
+    }
+}
