@@ -65,7 +65,7 @@ impl Installation {
         match self.stored_secret_check().await? {
             Some(stored) if stored == check => return Ok(()),
             Some(_) => {
-                tracing::warn!("the secret is another one than before: tokens that it signed are not valid any more")
+                tracing::warn!("the secret is another one than before: tokens that it signed are not valid any more");
             }
             None => {}
         }

@@ -100,9 +100,8 @@ impl Store {
         if let Some(latest) = schema::latest_timestamp(&connection)? {
             clock.start_not_before(latest);
         }
-        let manager = SqliteConnectionManager::file(path)
-            .with_flags(schema::reader_flags())
-            .with_init(|connection| schema::prepare_reader(connection));
+        let manager =
+            SqliteConnectionManager::file(path).with_flags(schema::reader_flags()).with_init(schema::prepare_reader);
         let readers = r2d2::Pool::builder()
             .max_size(READERS)
             .min_idle(Some(1))

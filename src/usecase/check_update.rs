@@ -42,10 +42,12 @@ impl Offer {
     }
 }
 
+type PlansByDeviceType = HashMap<Box<str>, Arc<RememberingPlan>>;
+
 /// Compiled plans, by group and device type.
 #[derive(Debug, Default)]
 pub struct Planner {
-    plans: RwLock<HashMap<GroupId, HashMap<Box<str>, Arc<RememberingPlan>>>>,
+    plans: RwLock<HashMap<GroupId, PlansByDeviceType>>,
 }
 
 #[derive(Debug)]

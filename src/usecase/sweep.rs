@@ -8,7 +8,7 @@ use crate::store::{PackageFolder, Store, StoreError, packages};
 
 /// Deletes files of broken-off uploads and removals; returns how many.
 pub async fn sweep(store: &Store, folder: &PackageFolder) -> Result<usize, StoreError> {
-    let known: HashSet<Uuid> = store.read(|connection| packages::uuids(connection)).await?;
+    let known: HashSet<Uuid> = store.read(packages::uuids).await?;
     let folder = folder.clone();
     tokio::task::spawn_blocking(move || folder.sweep(&known)).await.map_err(|_| StoreError::Abandoned)?
 }

@@ -4,24 +4,19 @@
 //! What a server is expected to answer comes back as an enum value; a [`Failure`] is everything
 //! else. There is no waiting for acceptance, no counting and no state of a device in here.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use reqwest::{
-    RequestBuilder, Response, StatusCode, Url,
-    header::{AUTHORIZATION, CONTENT_TYPE},
-};
-use serde::{Deserialize, de::DeserializeOwned};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{RequestBuilder, Response, StatusCode, Url};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
 
-use super::{
-    download::{Download, download},
-    failure::{Failure, Operation},
-};
+use super::download::{Download, download};
+use super::failure::{Failure, Operation};
 
 /// What a device reports about itself, or what a package says of itself: keys and their values.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;

@@ -2,18 +2,14 @@
 //!
 //! Nothing here belongs to one device.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::future::Future;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-use super::{
-    client::Client,
-    failure::{Failure, Operation},
-    report::Report,
-};
+use super::client::Client;
+use super::failure::{Failure, Operation};
+use super::report::Report;
 
 /// What all devices of a run share.
 pub struct FleetContext {

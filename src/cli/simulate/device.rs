@@ -4,30 +4,25 @@
 //! It knows of no other device; what devices share comes from the fleet, in a [`FleetContext`].
 //! HTTP is the client's business.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use serde::Serialize;
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 
-use super::{
-    client::{Authorization, Check, Metadata, Update},
-    context::{FleetContext, turn},
-    failure::{Failure, FailureKind, Operation},
-    identity::{DeviceKey, MacAddress},
-    report::Event,
-};
-
-pub const SOFTWARE_VERSION: &str = "rdfm.software.version";
-pub const DEVICE_TYPE: &str = "rdfm.hardware.devtype";
-pub const MAC_ADDRESS: &str = "rdfm.hardware.macaddr";
+use super::client::{Authorization, Check, Metadata, Update};
+use super::context::{FleetContext, turn};
+use super::failure::{Failure, FailureKind, Operation};
+use super::identity::{DeviceKey, MacAddress};
+use super::report::Event;
+use crate::clock::Clock;
+use crate::domain::keys;
 
 /// Keys of a package that say where it may go and where it is stored, not what it makes of a
 /// device. The server's resolver leaves out the same ones.
-const KEYS_OF_NO_DEVICE: [&str; 2] = ["requires:", "rdfm.storage."];
+const KEYS_OF_NO_DEVICE: [&str; 2] = [keys::REQUIRES_PREFIX, keys::STORAGE_PREFIX];
 
 const FIRST_FAILURE_PAUSE: Duration = Duration::from_millis(250);
 /// Failures in a row after which a device that is to end by itself gives up.
@@ -89,7 +84,7 @@ impl Device {
         mut metadata: Metadata,
         first_poll_delay: Duration,
     ) -> Self {
-        metadata.insert(MAC_ADDRESS.to_owned(), mac_address.to_string().into());
+        metadata.insert(keys::MAC_ADDRESS.to_owned(), mac_address.to_string().into());
         Device {
             fleet,
             mac_address,
@@ -174,14 +169,14 @@ impl Device {
         struct Request<'a> {
             metadata: &'a Metadata,
             public_key: &'a str,
-            timestamp: u64,
+            timestamp: i64,
         }
         let sign = async {
             let _turn = turn(&self.fleet.limits.signatures).await;
             let request = Request {
                 metadata: &self.metadata,
                 public_key: self.key.public_key_pem(),
-                timestamp: SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs(),
+                timestamp: Clock::system().now().unix_seconds(),
             };
             let body = serde_json::to_vec(&request)?;
             let key = Arc::clone(&self.key);
@@ -265,7 +260,7 @@ impl Device {
     }
 
     fn version(&self) -> &str {
-        self.metadata.get(SOFTWARE_VERSION).and_then(|version| version.as_str()).unwrap_or_default()
+        self.metadata.get(keys::SOFTWARE_VERSION).and_then(|version| version.as_str()).unwrap_or_default()
     }
 
     fn note(&mut self, failure: &Failure) {
@@ -291,7 +286,7 @@ impl Device {
 fn install(package: &Metadata, device: &mut Metadata) {
     for (key, value) in package {
         let is_of_no_device = KEYS_OF_NO_DEVICE.iter().any(|prefix| key.starts_with(prefix));
-        if !is_of_no_device && key != MAC_ADDRESS {
+        if !is_of_no_device && key != keys::MAC_ADDRESS {
             device.insert(key.clone(), value.clone());
         }
     }

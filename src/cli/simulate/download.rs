@@ -5,10 +5,8 @@
 
 use std::time::Duration;
 
-use reqwest::{
-    Response, StatusCode, Url,
-    header::{CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, RANGE},
-};
+use reqwest::header::{CONTENT_RANGE, ETAG, HeaderName, IF_RANGE, RANGE};
+use reqwest::{Response, StatusCode, Url};
 use sha2::{Digest, Sha256};
 
 use super::failure::{Failure, FailureKind, Operation};

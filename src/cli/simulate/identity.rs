@@ -4,18 +4,19 @@
 //! These keys can be computed by anybody who knows the seed. They prove nothing outside a
 //! simulation.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
+use std::str::FromStr;
 
 use anyhow::{Context, bail, ensure};
-use base64::{Engine, engine::general_purpose::STANDARD};
-use rand_chacha::{ChaCha20Rng, rand_core::SeedableRng};
-use rsa::{
-    RsaPrivateKey,
-    pkcs1v15::SigningKey,
-    pkcs8::{EncodePublicKey, LineEnding},
-    sha2::Sha256,
-    signature::{SignatureEncoding, Signer},
-};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rsa::RsaPrivateKey;
+use rsa::pkcs1v15::SigningKey;
+use rsa::pkcs8::{EncodePublicKey, LineEnding};
+use rsa::sha2::Sha256;
+use rsa::signature::{SignatureEncoding, Signer};
 
 /// The bit that says that no manufacturer assigned this address.
 const LOCALLY_ADMINISTERED: u64 = 0x02 << 40;
@@ -111,7 +112,9 @@ impl DeviceKey {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rsa::{RsaPublicKey, pkcs1v15, pkcs8::DecodePublicKey, signature::Verifier};
+    use rsa::pkcs8::DecodePublicKey;
+    use rsa::signature::Verifier;
+    use rsa::{RsaPublicKey, pkcs1v15};
 
     /// Far too short for anything but a fast test.
     const BITS: usize = 512;

@@ -16,25 +16,26 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::{io::Write, process::ExitCode, sync::Arc, thread::available_parallelism, time::Duration};
+use std::io::Write;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use futures_util::{StreamExt, stream};
-use tokio::{
-    runtime::Runtime,
-    signal::unix::{SignalKind, signal},
-    sync::Semaphore,
-    task::{JoinSet, spawn_blocking},
-};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
+use tokio::task::{JoinSet, spawn_blocking};
 
-use self::{
-    client::{Client, Metadata},
-    context::{FleetContext, Limits},
-    device::{Conclusion, DEVICE_TYPE, Device, MAC_ADDRESS, SOFTWARE_VERSION},
-    identity::{DEVICES_PER_SEED, DeviceKey, MacAddress},
-    report::{Event, Report},
-};
+use self::client::{Client, Metadata};
+use self::context::{FleetContext, Limits};
+use self::device::{Conclusion, Device};
+use self::identity::{DEVICES_PER_SEED, DeviceKey, MacAddress};
+use self::report::{Event, Report};
+use crate::domain::keys;
 
 /// Together they stay below the 1024 file descriptors a process usually has.
 const MAX_REQUESTS: usize = 300;
@@ -134,9 +135,9 @@ fn parse_metadata(text: &str) -> anyhow::Result<(String, String)> {
     let (key, value) = text.split_once('=').context("must be KEY=VALUE")?;
     match key {
         "" => bail!("the key is missing"),
-        SOFTWARE_VERSION => bail!("the version is set with --version"),
-        DEVICE_TYPE => bail!("the device type is set with --devtype"),
-        MAC_ADDRESS => bail!("the MAC addresses are set with --first-mac"),
+        keys::SOFTWARE_VERSION => bail!("the version is set with --version"),
+        keys::DEVICE_TYPE => bail!("the device type is set with --devtype"),
+        keys::MAC_ADDRESS => bail!("the MAC addresses are set with --first-mac"),
         _ => Ok((key.to_owned(), value.to_owned())),
     }
 }
@@ -200,8 +201,8 @@ impl Fleet {
             "there are fewer than {devices} MAC addresses from {first_mac_address} on"
         );
         let mut metadata: Metadata = arguments.metadata.into_iter().map(|(key, value)| (key, value.into())).collect();
-        metadata.insert(SOFTWARE_VERSION.to_owned(), arguments.software_version.into());
-        metadata.insert(DEVICE_TYPE.to_owned(), arguments.device_type.into());
+        metadata.insert(keys::SOFTWARE_VERSION.to_owned(), arguments.software_version.into());
+        metadata.insert(keys::DEVICE_TYPE.to_owned(), arguments.device_type.into());
 
         let cores = available_parallelism().map_or(1, usize::from);
         let context = FleetContext {
@@ -243,7 +244,7 @@ impl Fleet {
                 Some(generated) = keys.next() => {
                     let (key_index, key) = generated.context("making a key panicked")?;
                     self.context.report.count(Event::KeyGenerated);
-                    self.start_devices(key_index, Arc::new(key?), &mut running);
+                    self.start_devices(key_index, &Arc::new(key?), &mut running);
                 }
                 Some(ended) = running.join_next() => {
                     let conclusion = ended.context("a device panicked")?;
@@ -255,7 +256,7 @@ impl Fleet {
     }
 
     /// Starts the devices that have key number `key_index`.
-    fn start_devices(&self, key_index: u32, key: Arc<DeviceKey>, running: &mut JoinSet<Conclusion>) {
+    fn start_devices(&self, key_index: u32, key: &Arc<DeviceKey>, running: &mut JoinSet<Conclusion>) {
         let indices = (key_index..self.devices).step_by(self.distinct_keys as usize);
         for index in indices {
             let mac_address =
@@ -263,7 +264,7 @@ impl Fleet {
             let device = Device::new(
                 Arc::clone(&self.context),
                 mac_address,
-                Arc::clone(&key),
+                Arc::clone(key),
                 self.metadata.clone(),
                 self.first_poll_delay(index),
             );
