@@ -1,6 +1,6 @@
 //! The HTTP side: thin, and the only user of warp. Handlers read a request, call the store or a use case, and write a reply.
 //!
-//! [`resources`] is the whole route table. `device` is what devices call and `management` what people and scripts call;
+//! `resources` is the whole route table. `device` is what devices call and `management` what people and scripts call;
 //! neither knows the other.
 
 mod body;

@@ -1,0 +1,147 @@
+//! What the README says is what the program does: its commands are run, its tables compared.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tender::http::{Audience, route_table};
+
+const README: &str = include_str!("../../README.md");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tender");
+/// Where the README's server listens; the test's has a port of its own.
+const README_ADDRESS: &str = "127.0.0.1:5000";
+
+/// The text of a section, up to the next one of its level.
+fn section(title: &str) -> &'static str {
+    let (_, rest) = README.split_once(&format!("\n## {title}\n")).expect("a section of this title");
+    rest.split("\n## ").next().unwrap()
+}
+
+/// The commands of a section, block by block.
+fn commands(section: &str) -> Vec<&str> {
+    section.split("```sh\n").skip(1).map(|block| block.split("```").next().unwrap()).collect()
+}
+
+/// A server that is stopped when the test ends, however it ends.
+struct ServeCommand(Child);
+
+impl Drop for ServeCommand {
+    fn drop(&mut self) {
+        // It may have ended by itself; then there is nothing to stop.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn is_installed(tool: &str) -> bool {
+    let path = search_path(Path::new("/nowhere"));
+    Command::new("sh").args(["-c", &format!("command -v {tool}")]).env("PATH", path).output().unwrap().status.success()
+}
+
+/// Debian keeps `mke2fs` where only root looks.
+fn search_path(first: &Path) -> String {
+    format!("{}:{}:/usr/sbin:/sbin", first.display(), std::env::var("PATH").unwrap())
+}
+
+/// A folder in which the README's commands find the program already built.
+fn working_folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let release = folder.path().join("target/release");
+    fs::create_dir_all(&release).unwrap();
+    symlink(PROGRAM, release.join("tender")).unwrap();
+    let cargo = folder.path().join("cargo");
+    fs::write(&cargo, format!("#!/bin/sh\nshift 3\nexec '{PROGRAM}' \"$@\"\n")).unwrap();
+    fs::set_permissions(&cargo, fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+#[test]
+fn the_commands_of_try_it_lead_a_device_to_v3() {
+    let missing: Vec<_> = ["curl", "jq", "mke2fs"].into_iter().filter(|tool| !is_installed(tool)).collect();
+    if !missing.is_empty() {
+        assert!(std::env::var_os("CI").is_none(), "CI must have {missing:?}");
+        eprintln!("skipped: the commands of the README need {missing:?}");
+        return;
+    }
+    let folder = working_folder();
+    let blocks = commands(section("Try it"));
+    let shell = |script: &str| {
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(script).current_dir(folder.path()).env("PATH", search_path(folder.path()));
+        command.env_remove("TENDER_DATA_DIR").env_remove("STATE_DIRECTORY");
+        command
+    };
+
+    let (serve, script) = blocks.split_first().unwrap();
+    assert_eq!(*serve, "cargo run --release -- serve\n");
+    let serving =
+        shell(&format!("exec {}", serve.trim())).env("TENDER_LISTEN", "127.0.0.1:0").stderr(Stdio::piped()).spawn();
+    let mut serving = ServeCommand(serving.unwrap());
+    let log = BufReader::new(serving.0.stderr.take().unwrap());
+    let address =
+        log.lines().find_map(|line| Some(line.unwrap().split_once("address=")?.1.split(' ').next()?.to_owned()));
+    let address = address.expect("a server that says where it listens");
+
+    let script = format!("set -euo pipefail\n{}", script.concat()).replace(README_ADDRESS, &address);
+    let output = shell(&format!("timeout 60 bash -c '{}'", script.replace('\'', r"'\''"))).output().unwrap();
+    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{stdout}\n{stderr}");
+
+    for step in ["v0 → v1", "v1 → v2", "v2 → v3"] {
+        assert!(stderr.contains(step), "{step}: {stderr}");
+    }
+    for version in ["v1", "v2", "v3"] {
+        // Once as the server's package list says, once as the file's own hash.
+        let line = stdout.lines().find(|line| line.ends_with(&format!("  demo/{version}.ext4"))).unwrap();
+        let sha256 = line.split(' ').next().unwrap();
+        assert!(stdout.lines().any(|line| line == sha256), "{sha256} of {version}: {stdout}");
+    }
+}
+
+#[test]
+fn the_commands_of_use_it_work() {
+    let folder = working_folder();
+    let script = format!("set -euo pipefail\n{}", commands(section("Use it")).concat());
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(script).current_dir(folder.path());
+    let output = command.env("PATH", search_path(&folder.path().join("target/release"))).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_table_of_the_api_is_the_route_table() {
+    let documented: Vec<&str> = section("The API").lines().filter(|line| line.contains("| `/")).collect();
+    let routes = route_table();
+    assert_eq!(documented.len(), routes.len());
+    for route in routes {
+        let who = match route.audience {
+            Audience::Public => "anybody".to_owned(),
+            Audience::Device => "device".to_owned(),
+            Audience::Management(scope) => format!("`{scope}`"),
+        };
+        let line = format!("| {} | `{}` | {who} |", route.method, route.path);
+        assert!(documented.iter().any(|documented| documented.starts_with(&line)), "the README lacks {line}");
+    }
+}
+
+#[test]
+fn the_table_of_options_is_what_help_says() {
+    let help = Command::new(PROGRAM).args(["serve", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flags: Vec<&str> = help
+        .lines()
+        .filter_map(|line| line.trim_start().split([' ', '[', '=']).find(|word| word.starts_with("--")))
+        .filter(|flag| !["--help", "--version"].contains(flag))
+        .collect();
+    let rows: Vec<&str> = section("Use it").lines().filter(|line| line.starts_with("| `--")).collect();
+    for flag in &flags {
+        assert!(rows.iter().any(|row| row.starts_with(&format!("| `{flag}"))), "the README lacks {flag}");
+    }
+    assert_eq!(rows.len(), flags.len(), "{flags:?}");
+    for row in rows {
+        let variable = row.split('|').nth(2).unwrap().trim().trim_matches('`');
+        assert!(help.contains(&format!("[env: {variable}=")), "{variable} is not a variable of serve");
+    }
+}
