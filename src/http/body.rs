@@ -3,9 +3,9 @@
 use std::pin::Pin;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
-use headers::{ContentType, HeaderMap, HeaderMapExt};
+use headers::{ContentType, Expect, HeaderMap, HeaderMapExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
 use warp::http::header::CONTENT_LENGTH;
@@ -26,6 +26,8 @@ pub struct RequestBody {
     pieces: Pieces,
     declared_length: Option<u64>,
     content_type: DeclaredType,
+    /// The client sends nothing before it is told to go on (RFC 9110, section 10.1.1), which reading does.
+    awaits_permission: bool,
 }
 
 /// What the client says about the type of a body.
@@ -49,7 +51,8 @@ impl RequestBody {
         let declared_length =
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok());
         let pieces = pieces.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining())));
-        Self { pieces: Box::pin(pieces), declared_length, content_type }
+        let awaits_permission = headers.typed_get::<Expect>().is_some();
+        Self { pieces: Box::pin(pieces), declared_length, content_type, awaits_permission }
     }
 
     /// The multipart boundary, if the body is a form with one.
@@ -62,6 +65,7 @@ impl RequestBody {
 
     /// The next piece; `None` at the end.
     pub async fn next_piece(&mut self) -> Option<Result<Bytes, ApiError>> {
+        self.awaits_permission = false;
         match timeout(PIECE_TIMEOUT, self.pieces.next()).await {
             Ok(piece) => piece.map(|piece| {
                 piece.map_err(|_| ApiError::BadRequest("the request's body ended before its end".to_owned()))
@@ -76,17 +80,21 @@ impl RequestBody {
         if self.declared_length.is_some_and(limit_exceeded) {
             return Err(self.refuse(ApiError::PayloadTooLarge(limit_bytes)).await);
         }
-        let Some(first) = self.next_piece().await.transpose()? else { return Ok(Bytes::new()) };
-        let mut body = first;
+        // Most bodies come in one piece, which is used as it is.
+        let mut whole = Bytes::new();
+        let mut joined = Vec::new();
         while let Some(piece) = self.next_piece().await.transpose()? {
-            if limit_exceeded((body.len() + piece.len()) as u64) {
+            if limit_exceeded((whole.len() + joined.len() + piece.len()) as u64) {
                 return Err(self.refuse(ApiError::PayloadTooLarge(limit_bytes)).await);
             }
-            let mut joined = BytesMut::from(body);
-            joined.extend_from_slice(&piece);
-            body = joined.freeze();
+            if whole.is_empty() && joined.is_empty() {
+                whole = piece;
+            } else {
+                joined.extend_from_slice(&std::mem::take(&mut whole));
+                joined.extend_from_slice(&piece);
+            }
         }
-        Ok(body)
+        Ok(if joined.is_empty() { whole } else { joined.into() })
     }
 
     /// The whole body as JSON text: like [`RequestBody::read`], and 415 if it says that it is something else.
@@ -112,6 +120,9 @@ impl RequestBody {
 
     /// Reads on for a while, so that the client gets to see `error`, and hands it back.
     pub async fn refuse(&mut self, error: ApiError) -> ApiError {
+        if self.awaits_permission {
+            return error;
+        }
         let deadline = Instant::now() + DRAIN_TIME;
         let mut drained_bytes = 0;
         while let Ok(Some(Ok(piece))) = timeout_at(deadline, self.pieces.next()).await {

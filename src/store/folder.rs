@@ -42,6 +42,11 @@ impl DataFolder {
             create_private_directory(parent)?;
         }
         create_private_directory(&folder.packages)?;
+        // A data folder that was just made must not be gone after power loss, with what was acknowledged in it.
+        let parent = folder.root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        sync_directory(&folder.root).map_err(|error| StoreError::file(&folder.root, error))?;
+        // A parent that we may pass but not read cannot be synced; whoever made it so made the folder in it, too.
+        let _ = sync_directory(parent);
         Ok(folder)
     }
 

@@ -45,8 +45,6 @@ struct TrackedDevice {
 }
 
 struct TrackedRegistration {
-    /// The generation of [`Change::Registrations`] in which its row was there.
-    generation: u64,
     metadata: Metadata,
     last_appeared: Timestamp,
     is_unsaved: bool,
@@ -105,13 +103,12 @@ impl Presence {
         device.report(metadata, now);
     }
 
-    /// A device that waits for acceptance asked again. `false` if its registration must be written: it is new, says
-    /// something else, or was accepted meanwhile.
+    /// A device that waits for acceptance asked again. `false` if its registration must be written: it is new here, or
+    /// says something else than before.
     pub fn appeared(&self, mac_key: &MacKey, fingerprint: KeyFingerprint, metadata: &Metadata, now: Timestamp) -> bool {
-        let generation = self.generations.current(Change::Registrations);
         let mut tracked = self.lock();
         match tracked.registrations.get_mut(&(mac_key.clone(), fingerprint)) {
-            Some(registration) if registration.generation == generation && registration.metadata == *metadata => {
+            Some(registration) if registration.metadata == *metadata => {
                 registration.last_appeared = registration.last_appeared.max(now);
                 registration.is_unsaved = true;
                 true
@@ -120,20 +117,19 @@ impl Presence {
         }
     }
 
-    /// A registration was written while `generation` of [`Change::Registrations`] was current.
-    pub fn registration_was_written(
-        &self,
-        mac_key: MacKey,
-        fingerprint: KeyFingerprint,
-        metadata: Metadata,
-        now: Timestamp,
-        generation: u64,
-    ) {
-        let registration = TrackedRegistration { generation, metadata, last_appeared: now, is_unsaved: false };
-        let mut tracked = self.lock();
-        // What an older generation wrote is of no more use.
-        tracked.registrations.retain(|_, registration| registration.generation >= generation);
-        tracked.registrations.insert((mac_key, fingerprint), registration);
+    /// A registration has its row, as it is here.
+    pub(super) fn registration_was_written(&self, registration: &Registration, fingerprint: KeyFingerprint) {
+        let tracked = TrackedRegistration {
+            metadata: registration.metadata.clone(),
+            last_appeared: registration.last_appeared,
+            is_unsaved: false,
+        };
+        self.lock().registrations.insert((registration.mac_address.key(), fingerprint), tracked);
+    }
+
+    /// A registration has no row any more.
+    pub(super) fn registration_was_taken(&self, mac_key: &MacKey, fingerprint: KeyFingerprint) {
+        self.lock().registrations.remove(&(mac_key.clone(), fingerprint));
     }
 
     /// Lays what is known here over a device as read from disk.

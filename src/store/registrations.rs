@@ -1,10 +1,12 @@
 //! Registrations: devices that asked to be let in.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::StoreError;
 use super::presence::Presence;
-use super::writer::{Change, WriteTx};
+use super::writer::WriteTx;
 use crate::domain::{KeyFingerprint, MacKey, Registration};
 
 const SELECT: &str = "SELECT mac_address, public_key, metadata, last_appeared_at, key_fingerprint FROM registrations";
@@ -32,7 +34,12 @@ pub fn list(connection: &Connection, presence: &Presence) -> Result<Vec<Registra
 }
 
 /// Keeps a registration, or what is new about the one of this MAC address and key.
-pub fn put(tx: &WriteTx<'_>, registration: &Registration, fingerprint: KeyFingerprint) -> Result<(), StoreError> {
+pub fn put(
+    tx: &WriteTx<'_>,
+    presence: &Arc<Presence>,
+    registration: Registration,
+    fingerprint: KeyFingerprint,
+) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached(
             "INSERT INTO registrations (mac_key, mac_address, public_key, key_fingerprint, metadata, last_appeared_at)
@@ -48,20 +55,25 @@ pub fn put(tx: &WriteTx<'_>, registration: &Registration, fingerprint: KeyFinger
             &registration.metadata,
             registration.last_appeared,
         ))?;
+    // On the writer's thread, so that this and a removal reach the memory in the order in which they reached the disk.
+    let presence = presence.clone();
+    tx.after_commit(move || presence.registration_was_written(&registration, fingerprint));
     Ok(())
 }
 
 /// Takes a registration away and returns it; `None` if there is none of this MAC address and key.
 pub fn take(
     tx: &WriteTx<'_>,
+    presence: &Arc<Presence>,
     mac_key: &MacKey,
     fingerprint: KeyFingerprint,
 ) -> Result<Option<Registration>, StoreError> {
-    tx.changes(Change::Registrations);
     let mut statement = tx.connection().prepare_cached(
         "DELETE FROM registrations WHERE mac_key = ?1 AND key_fingerprint = ?2
          RETURNING mac_address, public_key, metadata, last_appeared_at, key_fingerprint",
     )?;
     let taken = statement.query_row((mac_key, fingerprint), from_row).optional()?;
+    let (presence, mac_key) = (presence.clone(), mac_key.clone());
+    tx.after_commit(move || presence.registration_was_taken(&mac_key, fingerprint));
     Ok(taken.map(|(registration, _)| registration))
 }

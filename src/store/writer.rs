@@ -28,8 +28,6 @@ pub enum Change {
     Assignments,
     /// Groups' policies and packages.
     Plans,
-    /// Which registrations wait.
-    Registrations,
 }
 
 /// A counter for each [`Change`]: what was derived before a counter grew may be out of date.
@@ -37,7 +35,6 @@ pub enum Change {
 pub struct Generations {
     assignments: AtomicU64,
     plans: AtomicU64,
-    registrations: AtomicU64,
 }
 
 impl Generations {
@@ -54,7 +51,6 @@ impl Generations {
         match change {
             Change::Assignments => &self.assignments,
             Change::Plans => &self.plans,
-            Change::Registrations => &self.registrations,
         }
     }
 }

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use super::check_update::hear;
 use crate::auth::{Keys, PublicKey, device_token};
 use crate::domain::{DeviceId, DeviceReport, KeyFingerprint, MacKey, Registration};
-use crate::store::{Change, Store, StoreError, WriteTx, devices, registrations};
+use crate::store::{Store, StoreError, devices, registrations};
 
 /// A device's request for a token.
 #[derive(Debug)]
@@ -89,15 +89,21 @@ async fn note_registration(
         return Ok(());
     }
     let DeviceReport { mac_address, metadata } = report;
-    let registration = Registration { mac_address, public_key, metadata: metadata.clone(), last_appeared: now };
-    let generation = store.generations().current(Change::Registrations);
-    store.write(move |tx| registrations::put(tx, &registration, fingerprint)).await?;
-    store.presence().registration_was_written(mac_key, fingerprint, metadata, now, generation);
-    Ok(())
+    let registration = Registration { mac_address, public_key, metadata, last_appeared: now };
+    let presence = store.presence().clone();
+    store.write(move |tx| registrations::put(tx, &presence, registration, fingerprint)).await
 }
 
 /// Lets in the device that registered with this MAC address and key; `None` if none did.
-pub fn accept(tx: &WriteTx<'_>, mac_key: &MacKey, fingerprint: KeyFingerprint) -> Result<Option<DeviceId>, StoreError> {
-    let registration = registrations::take(tx, mac_key, fingerprint)?;
-    registration.map(|registration| devices::accept(tx, &registration, fingerprint)).transpose()
+pub async fn accept(
+    store: &Store,
+    mac_key: MacKey,
+    fingerprint: KeyFingerprint,
+) -> Result<Option<DeviceId>, StoreError> {
+    let presence = store.presence().clone();
+    let accepting = store.write(move |tx| {
+        let registration = registrations::take(tx, &presence, &mac_key, fingerprint)?;
+        registration.map(|registration| devices::accept(tx, &registration, fingerprint)).transpose()
+    });
+    accepting.await
 }

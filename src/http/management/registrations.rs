@@ -63,7 +63,7 @@ pub async fn accept(api: Arc<Api>, operator: Operator, (): (), mut request: Requ
     // What is no MAC address or no key cannot have registered.
     let mac_key = MacAddress::parse(&body.mac_address).map_err(|_| not_found())?.key();
     let fingerprint = PublicKey::from_pem(&body.public_key).map_err(|_| not_found())?.fingerprint();
-    let device = api.store.write(move |tx| register_device::accept(tx, &mac_key, fingerprint)).await?;
+    let device = register_device::accept(&api.store, mac_key, fingerprint).await?;
     let device = device.ok_or_else(not_found)?;
     tracing::info!(%device, mac_address = body.mac_address, operator = operator.name, "device accepted");
     Ok(reply::done())
