@@ -18,9 +18,9 @@ use warp::reply::Response;
 
 use super::Api;
 use super::body::RequestBody;
+use super::connection::Connection;
 use super::error::{ApiError, no_such_path};
 use super::guard::{Audience, Guard};
-use super::serve::Connection;
 use crate::domain::Identifier;
 
 /// A filter that answers a request or leaves it to the next one.

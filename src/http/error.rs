@@ -89,7 +89,8 @@ impl ApiError {
         if let Self::Internal(error) = &self {
             tracing::error!(error = %chain(&**error), "a request failed");
         }
-        let mut response = reply::json(self.status(), &serde_json::json!({ "error": self.sentence() }));
+        let body = serde_json::json!({ "error": self.sentence() }).to_string();
+        let mut response = reply::json(self.status(), body.into_bytes());
         let headers = response.headers_mut();
         match self {
             Self::Unauthorized(_) => {
@@ -126,6 +127,13 @@ impl From<StoreError> for ApiError {
             tracing::error!(%error, "the disk is full");
             return Self::InsufficientStorage;
         }
+        Self::internal(error)
+    }
+}
+
+impl From<serde_json::Error> for ApiError {
+    /// A reply that cannot be written: requests are read with a 400 of their own.
+    fn from(error: serde_json::Error) -> Self {
         Self::internal(error)
     }
 }

@@ -4,6 +4,7 @@
 //! neither knows the other.
 
 mod body;
+mod connection;
 mod device;
 mod endpoint;
 mod error;
@@ -13,7 +14,6 @@ mod management;
 mod range;
 mod reply;
 pub mod serve;
-mod stall;
 mod upload;
 
 use std::sync::Arc;

@@ -7,17 +7,16 @@ use warp::http::StatusCode;
 use warp::http::header::{CONTENT_TYPE, HeaderValue};
 use warp::reply::Response;
 
-use super::error::ApiError;
 use crate::domain::Timestamp;
 
 /// A 200 with `value` as JSON.
-pub fn ok(value: &impl Serialize) -> Response {
-    json(StatusCode::OK, value)
+pub fn ok(value: &impl Serialize) -> Result<Response, serde_json::Error> {
+    Ok(json(StatusCode::OK, serde_json::to_vec(value)?))
 }
 
 /// A 200 that has nothing more to say: `{}`.
 pub fn done() -> Response {
-    raw_json(StatusCode::OK, b"{}".to_vec())
+    json(StatusCode::OK, b"{}".to_vec())
 }
 
 /// A 204 without a body.
@@ -27,16 +26,8 @@ pub fn no_content() -> Response {
     response
 }
 
-/// A reply with `value` as JSON.
-pub fn json(status: StatusCode, value: &impl Serialize) -> Response {
-    match serde_json::to_vec(value) {
-        Ok(body) => raw_json(status, body),
-        Err(error) => ApiError::internal(error).into_response(),
-    }
-}
-
-/// A reply whose body is JSON already.
-pub fn raw_json(status: StatusCode, body: Vec<u8>) -> Response {
+/// A reply whose body is this JSON text.
+pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -20,8 +20,8 @@ use tokio_util::task::TaskTracker;
 use warp::http::Uri;
 use warp::http::uri::PathAndQuery;
 
+use super::connection::{Connection, StallLimit};
 use super::endpoint::Route;
-use super::stall::StallLimit;
 
 /// How long a client may take to send a request's head, and to begin the next one on the same connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -31,17 +31,6 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 const BUFFER_BYTES: usize = 128 * 1024;
 /// The pause after accepting a connection failed: usually too many files are open, and some will be closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// The connection that a request came on.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Connection {
-    /// The client's end.
-    pub peer: Option<SocketAddr>,
-    /// Our end: an address at which the client reaches us.
-    pub local: Option<SocketAddr>,
-    /// Whether it is encrypted.
-    pub is_secure: bool,
-}
 
 /// How much is served at once, and how long the end may take.
 #[derive(Debug, Clone, Copy)]

@@ -56,7 +56,7 @@ pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), mut request: Request
         AuthorizationRequest { report, public_key, public_key_pem: body.public_key, message, signature };
     match register_device::authorize(&api.store, &api.keys, &api.signature_turns, authorization).await? {
         Authorization::Granted(token) => {
-            Ok(reply::ok(&TokenReply { expires: device_token::LIFETIME.as_secs(), token }))
+            Ok(reply::ok(&TokenReply { expires: device_token::LIFETIME.as_secs(), token })?)
         }
         Authorization::Pending => Err(ApiError::NotAccepted),
         Authorization::BadSignature => Err(bad_signature()),

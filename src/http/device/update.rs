@@ -43,7 +43,7 @@ pub async fn check(api: Arc<Api>, holder: TokenHolder, (): (), mut request: Requ
                 created: Date(package.created),
                 sha256: package.sha256.to_string(),
                 uri: format!("{}{}", api.addresses.base_url(&request)?, download::path(package)),
-            }))
+            })?)
         }
         UpdateCheck::NoUpdate => Ok(reply::no_content()),
         UpdateCheck::UnknownDevice => Err(ApiError::Unauthorized("the device is not registered: authorize again")),

@@ -64,7 +64,7 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
             failure.map_or(Ok(json), |error| Err(ApiError::internal(error)))
         })
         .await?;
-    Ok(reply::raw_json(StatusCode::OK, json))
+    Ok(reply::json(StatusCode::OK, json))
 }
 
 /// `GET /api/v1/devices/{device}`
@@ -75,7 +75,7 @@ pub async fn find(api: Arc<Api>, _: Operator, id: DeviceId, _: Request) -> Resul
     let presence = api.store.presence().clone();
     let device = api.store.read(move |connection| devices::find(connection, &presence, id)).await;
     match device.map_err(|error: StoreError| ApiError::from(error))? {
-        Some(device) => Ok(reply::ok(&DeviceReply::from(&device))),
+        Some(device) => Ok(reply::ok(&DeviceReply::from(&device))?),
         None => Err(ApiError::NotFound("no such device")),
     }
 }

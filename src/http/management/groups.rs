@@ -84,7 +84,7 @@ fn no_such_group() -> ApiError {
 /// - 200: all groups
 pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
     let groups = api.store.read(groups::list).await?;
-    Ok(reply::ok(&groups.iter().map(GroupReply::from).collect::<Vec<_>>()))
+    Ok(reply::ok(&groups.iter().map(GroupReply::from).collect::<Vec<_>>())?)
 }
 
 /// `POST /api/v1/groups`
@@ -95,7 +95,7 @@ pub async fn create(api: Arc<Api>, operator: Operator, (): (), mut request: Requ
     let metadata: GroupMetadata = request.body.read_json(BODY_LIMIT_BYTES).await?;
     let group: Group = api.store.write(move |tx| groups::create(tx, metadata)).await.map_err(from_store)?;
     tracing::info!(group = %group.id, operator = operator.name, "group created");
-    Ok(reply::ok(&GroupReply::from(&group)))
+    Ok(reply::ok(&GroupReply::from(&group))?)
 }
 
 /// `GET /api/v1/groups/{group}`
@@ -104,7 +104,7 @@ pub async fn create(api: Arc<Api>, operator: Operator, (): (), mut request: Requ
 /// - 404: no such group
 pub async fn find(api: Arc<Api>, _: Operator, id: GroupId, _: Request) -> Result<Response, ApiError> {
     let group = api.store.read(move |connection| groups::find(connection, id)).await.map_err(from_store)?;
-    Ok(reply::ok(&GroupReply::from(&group.ok_or_else(no_such_group)?)))
+    Ok(reply::ok(&GroupReply::from(&group.ok_or_else(no_such_group)?))?)
 }
 
 /// `DELETE /api/v1/groups/{group}`

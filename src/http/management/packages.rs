@@ -67,7 +67,7 @@ fn no_such_package() -> ApiError {
 /// - 200: all packages
 pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
     let packages = api.store.read(packages::list).await?;
-    Ok(reply::ok(&packages.iter().map(PackageReply::from).collect::<Vec<_>>()))
+    Ok(reply::ok(&packages.iter().map(PackageReply::from).collect::<Vec<_>>())?)
 }
 
 /// `POST /api/v1/packages`
@@ -79,7 +79,7 @@ pub async fn upload(api: Arc<Api>, operator: Operator, (): (), request: Request)
     let (staged, description) = upload::receive(&api.packages, request.body).await?;
     let package = publish(&api.store, staged, description).await?;
     tracing::info!(package = %package.id, bytes = package.length_bytes, operator = operator.name, "package uploaded");
-    Ok(reply::ok(&PackageReply::from(&package)))
+    Ok(reply::ok(&PackageReply::from(&package))?)
 }
 
 /// `GET /api/v1/packages/{package}`
@@ -88,7 +88,7 @@ pub async fn upload(api: Arc<Api>, operator: Operator, (): (), request: Request)
 /// - 404: no such package
 pub async fn find(api: Arc<Api>, _: Operator, id: PackageId, _: Request) -> Result<Response, ApiError> {
     let package = api.store.read(move |connection| packages::find(connection, id)).await?;
-    Ok(reply::ok(&PackageReply::from(&package.ok_or_else(no_such_package)?)))
+    Ok(reply::ok(&PackageReply::from(&package.ok_or_else(no_such_package)?))?)
 }
 
 /// `DELETE /api/v1/packages/{package}`

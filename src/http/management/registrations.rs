@@ -49,7 +49,7 @@ struct AcceptBody {
 pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
     let presence = api.store.presence().clone();
     let pending = api.store.read(move |connection| registrations::list(connection, &presence)).await?;
-    Ok(reply::ok(&pending.iter().map(RegistrationReply::from).collect::<Vec<_>>()))
+    Ok(reply::ok(&pending.iter().map(RegistrationReply::from).collect::<Vec<_>>())?)
 }
 
 /// `POST /api/v1/auth/register`

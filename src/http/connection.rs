@@ -1,8 +1,8 @@
-//! A connection that takes nothing for too long is given up: a reader that stops in the middle of a download would keep its
-//! memory and its place for ever.
+//! Connections: what is known of one, and how long one may stall.
 
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,7 +10,19 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Fails writes when the other side has taken nothing for `limit`.
+/// The connection that a request came on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Connection {
+    /// The client's end.
+    pub peer: Option<SocketAddr>,
+    /// Our end: an address at which the client reaches us.
+    pub local: Option<SocketAddr>,
+    /// Whether it is encrypted.
+    pub is_secure: bool,
+}
+
+/// Fails writes when the other side has taken nothing for `limit`: a reader that stops in the middle of a download would
+/// keep its memory and its place for ever.
 pub struct StallLimit<S> {
     stream: S,
     limit: Duration,
