@@ -1,17 +1,18 @@
 //! The configuration: flags over environment over file, made into one [`Config`] that can work, or refused with one sentence.
 
+mod options;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::Args;
-use clap::builder::BoolishValueParser;
 use ipnet::IpNet;
-use serde::Deserialize;
 use tracing_subscriber::filter::Targets;
 
 use crate::auth::Secret;
+use options::read_file;
+pub use options::{FileOption, ServeOptions, StorageOptions};
 
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 5000;
@@ -29,75 +30,6 @@ pub struct ConfigError(String);
 
 fn refuse<T>(sentence: impl Into<String>) -> Result<T, ConfigError> {
     Err(ConfigError(sentence.into()))
-}
-
-/// Where everything is kept: options of every command. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-pub struct StorageOptions {
-    /// Folder for the database, the packages and the secret [default: $STATE_DIRECTORY, else ./tender-data]
-    #[arg(long, env = "TENDER_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// Database, as a sqlite: URL such as sqlite:////var/lib/tender/tender.sqlite [default: in the data folder]
-    #[arg(long, env = "RDFM_DB_CONNSTRING", value_name = "URL")]
-    db_connstring: Option<String>,
-    /// Folder for the packages [default: in the data folder]
-    #[arg(long, env = "RDFM_LOCAL_PACKAGE_DIR", value_name = "DIR")]
-    local_package_dir: Option<PathBuf>,
-    /// File with the secret that tokens are signed with; RDFM_JWT_SECRET gives it directly [default: one is made]
-    #[arg(long, env = "TENDER_JWT_SECRET_FILE", value_name = "FILE")]
-    jwt_secret_file: Option<PathBuf>,
-}
-
-/// How to serve: options of `tender serve`. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
-pub struct ServeOptions {
-    /// Address to listen on [default: 127.0.0.1:5000]
-    #[arg(long, env = "TENDER_LISTEN", value_name = "ADDR:PORT")]
-    listen: Option<String>,
-    /// Host name or address to listen on, the port apart (the reference server's form of --listen)
-    #[arg(long, env = "RDFM_HOSTNAME", value_name = "HOST")]
-    hostname: Option<String>,
-    /// Port to listen on, the host apart (the reference server's form of --listen)
-    #[arg(long, env = "RDFM_API_PORT", value_name = "PORT")]
-    api_port: Option<u16>,
-    /// Address under which devices reach this server, for download links [default: as each request says]
-    #[arg(long, env = "TENDER_PUBLIC_URL", value_name = "URL")]
-    public_url: Option<String>,
-    /// Networks of proxies whose Forwarded and X-Forwarded-* headers are believed, such as 10.0.0.0/8
-    #[arg(long, env = "TENDER_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',')]
-    trusted_proxies: Option<Vec<String>>,
-    /// Switch authentication off: everybody who reaches the server may do everything
-    #[arg(long, env = "RDFM_DISABLE_API_AUTH", value_name = "BOOL", num_args = 0..=1, require_equals = true,
-          default_missing_value = "true", value_parser = BoolishValueParser::new())]
-    no_api_auth: Option<bool>,
-    /// Connections that are served at once [default: 1024]
-    #[arg(long, env = "TENDER_MAX_CONNECTIONS", value_name = "NUMBER")]
-    max_connections: Option<usize>,
-    /// How long downloads may go on after the server was told to stop [default: 30s]
-    #[arg(long, env = "TENDER_DRAIN_TIMEOUT", value_name = "DURATION")]
-    drain_timeout: Option<String>,
-    /// What to log: error, warn, info, debug or trace, also for a part, such as info,tender::store=debug [default: info]
-    #[arg(long, env = "TENDER_LOG", value_name = "LEVELS")]
-    log: Option<String>,
-}
-
-/// Which file to read options from.
-#[derive(Debug, Clone, Default, Args)]
-pub struct FileOption {
-    /// File with options, as TOML; flags and environment come before it
-    #[arg(long, env = "TENDER_CONFIG", value_name = "FILE")]
-    config: Option<PathBuf>,
-}
-
-/// All options that a file may hold.
-#[derive(Debug, Default, Deserialize)]
-struct FileContents {
-    #[serde(flatten)]
-    storage: StorageOptions,
-    #[serde(flatten)]
-    serve: ServeOptions,
-    #[serde(flatten)]
-    unknown: toml::Table,
 }
 
 /// Where everything is kept.
@@ -208,32 +140,7 @@ impl Config {
     }
 }
 
-impl StorageOptions {
-    fn or(self, other: Self) -> Self {
-        Self {
-            data_dir: self.data_dir.or(other.data_dir),
-            db_connstring: self.db_connstring.or(other.db_connstring),
-            local_package_dir: self.local_package_dir.or(other.local_package_dir),
-            jwt_secret_file: self.jwt_secret_file.or(other.jwt_secret_file),
-        }
-    }
-}
-
 impl ServeOptions {
-    fn or(self, other: Self) -> Self {
-        Self {
-            listen: self.listen.or(other.listen),
-            hostname: self.hostname.or(other.hostname),
-            api_port: self.api_port.or(other.api_port),
-            public_url: self.public_url.or(other.public_url),
-            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
-            no_api_auth: self.no_api_auth.or(other.no_api_auth),
-            max_connections: self.max_connections.or(other.max_connections),
-            drain_timeout: self.drain_timeout.or(other.drain_timeout),
-            log: self.log.or(other.log),
-        }
-    }
-
     /// Host and port to listen on, if anything is said about them.
     fn address(&self) -> Result<Option<(String, u16)>, ConfigError> {
         match (&self.listen, &self.hostname, self.api_port) {
@@ -258,25 +165,6 @@ impl ServeOptions {
 
 fn without_brackets(host: &str) -> String {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned()
-}
-
-fn read_file(file: &FileOption) -> Result<FileContents, ConfigError> {
-    let Some(path) = &file.config else { return Ok(FileContents::default()) };
-    let text = fs::read_to_string(path)
-        .or_else(|error| refuse(format!("cannot read the configuration file {}: {error}", path.display())))?;
-    parse_file(path, &text)
-}
-
-fn parse_file(path: &Path, text: &str) -> Result<FileContents, ConfigError> {
-    let contents: FileContents = toml::from_str(text).or_else(|error| {
-        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        let place = if line > 1 { format!(" (line {line})") } else { String::new() };
-        refuse(format!("cannot read the configuration file {}{place}: {}", path.display(), error.message()))
-    })?;
-    match contents.unknown.keys().next() {
-        Some(key) => refuse(format!("unknown option \"{key}\" in the configuration file {}", path.display())),
-        None => Ok(contents),
-    }
 }
 
 /// The folder that systemd gave, or one in the current folder.
@@ -357,8 +245,9 @@ fn log_levels(text: &str) -> Result<Targets, ConfigError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Arg, Command};
+    use clap::{Arg, Args, Command};
 
+    use super::options::parse_file;
     use super::*;
 
     fn serve(text: &str) -> Result<Config, ConfigError> {
@@ -384,7 +273,7 @@ mod tests {
 
     #[test]
     fn the_sample_configuration_is_accepted_and_shows_every_option() {
-        let sample = include_str!("../packaging/tender.toml");
+        let sample = include_str!("../../packaging/tender.toml");
         serve(sample).unwrap();
         let all = sample.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let contents = parse_file(Path::new("tender.toml"), &all).unwrap();
@@ -413,7 +302,7 @@ mod tests {
     fn flags_come_before_the_file() {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "listen = \"0.0.0.0:80\"\nmax_connections = 7\ndata_dir = \"/file\"").unwrap();
-        let option = FileOption { config: Some(file.path().to_owned()) };
+        let option = FileOption::at(file.path());
         let flags = ServeOptions { api_port: Some(81), ..ServeOptions::default() };
         let storage = StorageOptions { data_dir: Some("/flag".into()), ..StorageOptions::default() };
         let config = Config::new(storage, flags, &option).unwrap();

@@ -1,0 +1,138 @@
+//! The options as they are written: flags and environment (clap), and the file (TOML). What they mean is said in the module
+//! above.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::BoolishValueParser;
+use serde::Deserialize;
+
+use super::{ConfigError, refuse};
+
+/// Where everything is kept: options of every command. Field names are the keys of the file.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+pub struct StorageOptions {
+    /// Folder for the database, the packages and the secret [default: $STATE_DIRECTORY, else ./tender-data]
+    #[arg(long, env = "TENDER_DATA_DIR", value_name = "DIR")]
+    pub(super) data_dir: Option<PathBuf>,
+    /// Database, as a sqlite: URL such as sqlite:////var/lib/tender/tender.sqlite [default: in the data folder]
+    #[arg(long, env = "RDFM_DB_CONNSTRING", value_name = "URL")]
+    pub(super) db_connstring: Option<String>,
+    /// Folder for the packages [default: in the data folder]
+    #[arg(long, env = "RDFM_LOCAL_PACKAGE_DIR", value_name = "DIR")]
+    pub(super) local_package_dir: Option<PathBuf>,
+    /// File with the secret that tokens are signed with; RDFM_JWT_SECRET gives it directly [default: one is made]
+    #[arg(long, env = "TENDER_JWT_SECRET_FILE", value_name = "FILE")]
+    pub(super) jwt_secret_file: Option<PathBuf>,
+}
+
+/// How to serve: options of `tender serve`. Field names are the keys of the file.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+pub struct ServeOptions {
+    /// Address to listen on [default: 127.0.0.1:5000]
+    #[arg(long, env = "TENDER_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) listen: Option<String>,
+    /// Host name or address to listen on, the port apart (the reference server's form of --listen)
+    #[arg(long, env = "RDFM_HOSTNAME", value_name = "HOST")]
+    pub(super) hostname: Option<String>,
+    /// Port to listen on, the host apart (the reference server's form of --listen)
+    #[arg(long, env = "RDFM_API_PORT", value_name = "PORT")]
+    pub(super) api_port: Option<u16>,
+    /// Address under which devices reach this server, for download links [default: as each request says]
+    #[arg(long, env = "TENDER_PUBLIC_URL", value_name = "URL")]
+    pub(super) public_url: Option<String>,
+    /// Networks of proxies whose Forwarded and X-Forwarded-* headers are believed, such as 10.0.0.0/8
+    #[arg(long, env = "TENDER_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',')]
+    pub(super) trusted_proxies: Option<Vec<String>>,
+    /// Switch authentication off: everybody who reaches the server may do everything
+    #[arg(long, env = "RDFM_DISABLE_API_AUTH", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+          default_missing_value = "true", value_parser = BoolishValueParser::new())]
+    pub(super) no_api_auth: Option<bool>,
+    /// Connections that are served at once [default: 1024]
+    #[arg(long, env = "TENDER_MAX_CONNECTIONS", value_name = "NUMBER")]
+    pub(super) max_connections: Option<usize>,
+    /// How long downloads may go on after the server was told to stop [default: 30s]
+    #[arg(long, env = "TENDER_DRAIN_TIMEOUT", value_name = "DURATION")]
+    pub(super) drain_timeout: Option<String>,
+    /// What to log: error, warn, info, debug or trace, also for a part, such as info,tender::store=debug [default: info]
+    #[arg(long, env = "TENDER_LOG", value_name = "LEVELS")]
+    pub(super) log: Option<String>,
+}
+
+/// Which file to read options from.
+#[derive(Debug, Clone, Default, Args)]
+pub struct FileOption {
+    /// File with options, as TOML; flags and environment come before it
+    #[arg(long, env = "TENDER_CONFIG", value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[cfg(test)]
+impl FileOption {
+    /// As if `--config` named this file.
+    pub(super) fn at(path: &Path) -> Self {
+        Self { config: Some(path.to_owned()) }
+    }
+}
+
+/// All options that a file may hold.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct FileContents {
+    #[serde(flatten)]
+    pub(super) storage: StorageOptions,
+    #[serde(flatten)]
+    pub(super) serve: ServeOptions,
+    #[serde(flatten)]
+    unknown: toml::Table,
+}
+
+impl StorageOptions {
+    /// These, and where something is left out, `other`'s.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            data_dir: self.data_dir.or(other.data_dir),
+            db_connstring: self.db_connstring.or(other.db_connstring),
+            local_package_dir: self.local_package_dir.or(other.local_package_dir),
+            jwt_secret_file: self.jwt_secret_file.or(other.jwt_secret_file),
+        }
+    }
+}
+
+impl ServeOptions {
+    /// These, and where something is left out, `other`'s.
+    pub(super) fn or(self, other: Self) -> Self {
+        Self {
+            listen: self.listen.or(other.listen),
+            hostname: self.hostname.or(other.hostname),
+            api_port: self.api_port.or(other.api_port),
+            public_url: self.public_url.or(other.public_url),
+            trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
+            no_api_auth: self.no_api_auth.or(other.no_api_auth),
+            max_connections: self.max_connections.or(other.max_connections),
+            drain_timeout: self.drain_timeout.or(other.drain_timeout),
+            log: self.log.or(other.log),
+        }
+    }
+}
+
+/// Reads the file, if there is one.
+pub(super) fn read_file(file: &FileOption) -> Result<FileContents, ConfigError> {
+    let Some(path) = &file.config else { return Ok(FileContents::default()) };
+    let text = fs::read_to_string(path)
+        .or_else(|error| refuse(format!("cannot read the configuration file {}: {error}", path.display())))?;
+    parse_file(path, &text)
+}
+
+/// Reads the text of a file. `path` is for the sentence that says what is wrong.
+pub(super) fn parse_file(path: &Path, text: &str) -> Result<FileContents, ConfigError> {
+    let contents: FileContents = toml::from_str(text).or_else(|error| {
+        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let place = if line > 1 { format!(" (line {line})") } else { String::new() };
+        refuse(format!("cannot read the configuration file {}{place}: {}", path.display(), error.message()))
+    })?;
+    match contents.unknown.keys().next() {
+        Some(key) => refuse(format!("unknown option \"{key}\" in the configuration file {}", path.display())),
+        None => Ok(contents),
+    }
+}
