@@ -127,8 +127,8 @@ pub(super) fn read_file(file: &FileOption) -> Result<FileContents, ConfigError> 
 /// Reads the text of a file. `path` is for the sentence that says what is wrong.
 pub(super) fn parse_file(path: &Path, text: &str) -> Result<FileContents, ConfigError> {
     let contents: FileContents = toml::from_str(text).or_else(|error| {
-        let line = error.span().map_or(0, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-        let place = if line > 1 { format!(" (line {line})") } else { String::new() };
+        let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+        let place = line.map_or_else(String::new, |line| format!(" (line {line})"));
         refuse(format!("cannot read the configuration file {}{place}: {}", path.display(), error.message()))
     })?;
     match contents.unknown.keys().next() {
