@@ -10,6 +10,7 @@
 //! the [`Outcome`] of one.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::{Metadata, MetadataValue, Package, PackageId, Policy, keys};
 
@@ -114,7 +115,7 @@ const VERSION_SLOT: usize = 0;
 #[derive(Debug)]
 pub struct Plan {
     device_type: String,
-    packages: Vec<Package>,
+    packages: Arc<[Package]>,
     policy: Policy,
     /// The keys that tell states apart: the software version, then those that some package requires.
     slots: Vec<Slot>,
@@ -188,7 +189,8 @@ fn brought_keys(package: &Package) -> impl Iterator<Item = (&str, &MetadataValue
 
 impl Plan {
     /// Prepares `packages`, in the order assigned, for devices of `device_type`.
-    pub fn compile(device_type: &str, packages: Vec<Package>, policy: Policy) -> Self {
+    pub fn compile(device_type: &str, packages: impl Into<Arc<[Package]>>, policy: Policy) -> Self {
+        let packages = packages.into();
         let fitting: Vec<_> = (0..packages.len())
             .filter(|&position| packages[position].metadata().text(keys::DEVICE_TYPE) == Some(device_type))
             .filter_map(|position| Some((position, meetable_requirements(&packages[position])?)))

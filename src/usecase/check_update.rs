@@ -6,16 +6,16 @@
 //! [`Presence`]: crate::store::Presence
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::domain::resolver::{Outcome, Plan, State};
-use crate::domain::{DeviceReport, GroupId, Metadata, Package, keys};
+use crate::domain::{DeviceReport, GroupId, Metadata, Package, Policy, keys};
 use crate::store::{Assignment, Change, Store, StoreError, devices, groups, packages};
 
 /// Outcomes that one plan remembers; with more states than that it starts over.
 const REMEMBERED_OUTCOMES: usize = 4096;
-/// Plans that are kept; a fleet has few pairs of group and device type, but devices choose their type.
-const REMEMBERED_PLANS: usize = 4096;
+/// Device types that one group has plans for; it has few, but devices say themselves what they are.
+const REMEMBERED_DEVICE_TYPES: usize = 64;
 
 /// The answer to an update check.
 #[derive(Debug)]
@@ -28,32 +28,38 @@ pub enum UpdateCheck {
     UnknownDevice,
 }
 
-/// A package to install, kept in the plan that it comes from.
+/// A package to install, one of its group's.
 #[derive(Debug)]
 pub struct Offer {
-    plan: Arc<RememberingPlan>,
+    packages: Arc<[Package]>,
     position: usize,
 }
 
 impl Offer {
     /// The package.
     pub fn package(&self) -> &Package {
-        &self.plan.plan.packages()[self.position]
+        &self.packages[self.position]
     }
 }
 
-type PlansByDeviceType = HashMap<Box<str>, Arc<RememberingPlan>>;
-
-/// Compiled plans, by group and device type.
+/// The groups' plans, as far as devices have asked for them.
 #[derive(Debug, Default)]
 pub struct Planner {
-    plans: RwLock<HashMap<GroupId, PlansByDeviceType>>,
+    groups: RwLock<HashMap<GroupId, Arc<GroupPlans>>>,
+}
+
+/// A group's packages and policy, and what was compiled from them.
+#[derive(Debug)]
+struct GroupPlans {
+    /// The generation of [`Change::Plans`] that they were read in.
+    generation: u64,
+    packages: Arc<[Package]>,
+    policy: Policy,
+    by_device_type: Mutex<HashMap<Box<str>, Arc<RememberingPlan>>>,
 }
 
 #[derive(Debug)]
 struct RememberingPlan {
-    /// The generation of [`Change::Plans`] that the plan was compiled from.
-    generation: u64,
     plan: Plan,
     outcomes: Mutex<HashMap<State, Outcome>>,
 }
@@ -63,18 +69,17 @@ pub async fn check_update(store: &Store, planner: &Planner, report: DeviceReport
     let Some(assignment) = hear(store, &report).await? else { return Ok(UpdateCheck::UnknownDevice) };
     let Some(group) = assignment.group else { return Ok(UpdateCheck::NoUpdate) };
     let device_type = report.metadata.text(keys::DEVICE_TYPE).unwrap_or_default();
-    let plan = match planner.current(store, group, device_type) {
-        Some(plan) => plan,
-        None => planner.compile(store, group, device_type).await?,
-    };
-    Ok(match plan.outcome(&report.metadata) {
-        Outcome::Install(path) => UpdateCheck::Update(Offer { plan, position: path[0] }),
+    let plans = planner.of_group(store, group).await?;
+    match plans.for_device_type(device_type).outcome(&report.metadata).await? {
+        Outcome::Install(path) => {
+            Ok(UpdateCheck::Update(Offer { packages: plans.packages.clone(), position: path[0] }))
+        }
         Outcome::SearchTooLarge => {
             tracing::warn!(%group, device_type, "the group's packages have too many combinations to search");
-            UpdateCheck::NoUpdate
+            Ok(UpdateCheck::NoUpdate)
         }
-        Outcome::UpToDate | Outcome::NoTarget | Outcome::NoPath => UpdateCheck::NoUpdate,
-    })
+        Outcome::UpToDate | Outcome::NoTarget | Outcome::NoPath => Ok(UpdateCheck::NoUpdate),
+    }
 }
 
 /// Notes what a device reports; `None` if no such device is registered.
@@ -95,20 +100,13 @@ pub async fn hear(store: &Store, report: &DeviceReport) -> Result<Option<Assignm
 }
 
 impl Planner {
-    /// The plan, if it was compiled and nothing changed since.
-    fn current(&self, store: &Store, group: GroupId, device_type: &str) -> Option<Arc<RememberingPlan>> {
+    /// A group's plans, read anew if something changed since they were.
+    async fn of_group(&self, store: &Store, group: GroupId) -> Result<Arc<GroupPlans>, StoreError> {
         let generation = store.generations().current(Change::Plans);
-        let plans = self.plans.read().unwrap_or_else(PoisonError::into_inner);
-        plans.get(&group)?.get(device_type).filter(|plan| plan.generation == generation).cloned()
-    }
-
-    async fn compile(
-        &self,
-        store: &Store,
-        group: GroupId,
-        device_type: &str,
-    ) -> Result<Arc<RememberingPlan>, StoreError> {
-        let generation = store.generations().current(Change::Plans);
+        let kept = self.groups.read().unwrap_or_else(PoisonError::into_inner).get(&group).cloned();
+        if let Some(plans) = kept.filter(|plans| plans.generation == generation) {
+            return Ok(plans);
+        }
         let (policy, packages) = store
             .read(move |connection| {
                 // A group that was deleted a moment ago has no packages and no target.
@@ -116,31 +114,53 @@ impl Planner {
                 Ok::<_, StoreError>((policy, packages::list_of_group(connection, group)?))
             })
             .await?;
-        let plan = Plan::compile(device_type, packages, policy);
-        let plan = Arc::new(RememberingPlan { generation, plan, outcomes: Mutex::default() });
+        let packages = packages.into();
+        let plans = Arc::new(GroupPlans { generation, packages, policy, by_device_type: Mutex::default() });
+        let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
+        // Groups that are gone, or that no device asks for, go when something changed.
+        groups.retain(|_, plans| plans.generation == generation);
+        groups.insert(group, plans.clone());
+        Ok(plans)
+    }
+}
 
-        let mut plans = self.plans.write().unwrap_or_else(PoisonError::into_inner);
-        if plans.values().map(HashMap::len).sum::<usize>() >= REMEMBERED_PLANS {
+impl GroupPlans {
+    fn for_device_type(&self, device_type: &str) -> Arc<RememberingPlan> {
+        let mut plans = self.by_device_type.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = plans.get(device_type) {
+            return plan.clone();
+        }
+        let plan = Plan::compile(device_type, self.packages.clone(), self.policy.clone());
+        let plan = Arc::new(RememberingPlan { plan, outcomes: Mutex::default() });
+        if plans.len() >= REMEMBERED_DEVICE_TYPES {
             plans.clear();
         }
-        plans.entry(group).or_default().insert(device_type.into(), plan.clone());
-        Ok(plan)
+        plans.insert(device_type.into(), plan.clone());
+        plan
     }
 }
 
 impl RememberingPlan {
-    fn outcome(&self, device: &Metadata) -> Outcome {
+    async fn outcome(self: Arc<Self>, device: &Metadata) -> Result<Outcome, StoreError> {
         let state = self.plan.state_of(device);
-        let lock = || self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(outcome) = lock().get(&state) {
-            return outcome.clone();
+        let kept = self.lock_outcomes().get(&state).cloned();
+        if let Some(outcome) = kept {
+            return Ok(outcome);
         }
-        let outcome = self.plan.outcome(&state);
-        let mut outcomes = lock();
-        if outcomes.len() >= REMEMBERED_OUTCOMES {
-            outcomes.clear();
-        }
-        outcomes.insert(state, outcome.clone());
-        outcome
+        // A search may look at thousands of states.
+        let searching = tokio::task::spawn_blocking(move || {
+            let outcome = self.plan.outcome(&state);
+            let mut outcomes = self.lock_outcomes();
+            if outcomes.len() >= REMEMBERED_OUTCOMES {
+                outcomes.clear();
+            }
+            outcomes.insert(state, outcome.clone());
+            outcome
+        });
+        searching.await.map_err(|_| StoreError::Abandoned)
+    }
+
+    fn lock_outcomes(&self) -> MutexGuard<'_, HashMap<State, Outcome>> {
+        self.outcomes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
