@@ -147,6 +147,27 @@ impl Operator {
         group
     }
 
+    /// A group as it is now.
+    pub async fn show_group(&self, group: i64) -> Value {
+        self.get(&format!("/api/v1/groups/{group}")).await.ok()
+    }
+
+    /// A package as it is now.
+    pub async fn show_package(&self, package: i64) -> Value {
+        self.get(&format!("/api/v1/packages/{package}")).await.ok()
+    }
+
+    /// A device as it is now.
+    pub async fn show_device(&self, device: &Device) -> Value {
+        self.get(&format!("/api/v1/devices/{}", self.device_id(device).await)).await.ok()
+    }
+
+    /// The registrations that wait.
+    pub async fn pending(&self) -> Vec<Value> {
+        let Value::Array(pending) = self.get("/api/v1/auth/pending").await.ok() else { panic!("not a list") };
+        pending
+    }
+
     /// The identifier of an accepted device.
     pub async fn device_id(&self, device: &Device) -> i64 {
         let devices = self.get("/api/v1/devices").await.ok();
@@ -168,19 +189,39 @@ pub struct Device {
 
 impl Device {
     pub fn new(url: &str, mac_address: &str) -> Self {
+        let key = RsaPrivateKey::new(&mut OsRng, 1024).unwrap();
+        let metadata = Self::reports(mac_address);
+        Self { anonymous: Anonymous::new(url), key, mac_address: mac_address.to_owned(), metadata, token: None }
+    }
+
+    /// What a new device reports.
+    pub fn reports(mac_address: &str) -> Map<String, Value> {
         let metadata = json!({
             "rdfm.software.version": "v0",
             "rdfm.hardware.devtype": "dummy",
             "rdfm.hardware.macaddr": mac_address,
         });
         let Value::Object(metadata) = metadata else { unreachable!("it is an object") };
-        let key = RsaPrivateKey::new(&mut OsRng, 1024).unwrap();
-        Self { anonymous: Anonymous::new(url), key, mac_address: mac_address.to_owned(), metadata, token: None }
+        metadata
     }
 
     /// Makes a new key, as a device does that was reinstalled.
     pub fn change_key(&mut self) {
         self.key = RsaPrivateKey::new(&mut OsRng, 1024).unwrap();
+    }
+
+    /// Goes back to an earlier key, or to one made elsewhere.
+    pub fn set_key(&mut self, key: RsaPrivateKey) {
+        self.key = key;
+    }
+
+    pub fn key(&self) -> RsaPrivateKey {
+        self.key.clone()
+    }
+
+    /// Finds the server again after a restart.
+    pub fn follow(&mut self, url: &str) {
+        self.anonymous = Anonymous::new(url);
     }
 
     /// Says something else about itself from now on.
@@ -233,6 +274,10 @@ impl Device {
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let token = self.token.as_deref().expect("a device that was authorized");
         self.anonymous.request(method, path).header(AUTHORIZATION, format!("Bearer token={token}"))
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Reply {
+        Reply::of(request).await
     }
 
     /// Asks for an update with what it reports.

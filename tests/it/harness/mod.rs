@@ -1,6 +1,8 @@
 //! A real server on a port of its own with a temporary data folder, and the actors who talk to it over HTTP.
 
 mod actors;
+mod assertions;
+mod raw;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -9,14 +11,16 @@ use std::time::{Duration, SystemTime};
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tender::app::{App, Running};
+use tender::auth::device_token;
 use tender::clock::{Clock, ManualTime};
 use tender::config::Config;
-use tender::domain::{Scope, Scopes};
+use tender::domain::{MacAddress, Scope, Scopes};
 use tender::installation::Installation;
 use tender::usecase::issue_token::issue_token;
 use tokio::net::TcpListener;
 
 pub use actors::{Anonymous, Device, Operator, Reply, form, metadata};
+pub use assertions::{assert_fields, contents, date, eventually, sha256};
 
 /// When the tests take place: 2027-01-15T08:00:00Z.
 pub const START: Duration = Duration::from_secs(1_800_000_000);
@@ -49,7 +53,8 @@ impl TestServer {
         server
     }
 
-    async fn run(&mut self) {
+    /// Starts on the same data after [`TestServer::stop`].
+    pub async fn run(&mut self) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let running = App::start(self.config.clone(), listener, self.clock.clone()).await.unwrap();
         self.url = format!("http://{}", running.address);
@@ -119,6 +124,21 @@ impl TestServer {
         token
     }
 
+    /// A device token as the server would issue it now, whether or not there is such a device.
+    pub async fn device_token(&self, mac_address: &str) -> String {
+        self.device_tokens([mac_address]).await.remove(0)
+    }
+
+    /// Like [`TestServer::device_token`], for many.
+    pub async fn device_tokens(&self, mac_addresses: impl IntoIterator<Item: AsRef<str>>) -> Vec<String> {
+        let Installation { store, keys, .. } = self.beside();
+        let now = store.clock().steady();
+        store.close().await;
+        let issue =
+            |mac_address: &str| device_token::issue(&keys, &MacAddress::parse(mac_address).unwrap(), now).unwrap();
+        mac_addresses.into_iter().map(|mac_address| issue(mac_address.as_ref())).collect()
+    }
+
     /// The installation, opened beside the server as the commands do.
     pub fn beside(&self) -> Installation {
         let folder = Installation::folder(&self.config.storage).unwrap();
@@ -128,6 +148,11 @@ impl TestServer {
     /// A device that nobody has accepted; its metadata is version `v0` of type `dummy`.
     pub fn device(&self, mac_address: &str) -> Device {
         Device::new(&self.url, mac_address)
+    }
+
+    /// Somebody with this token, good or not.
+    pub fn holder_of(&self, token: &str) -> Operator {
+        Operator::new(&self.url, token.to_owned())
     }
 
     /// A device that was accepted and has a token.
