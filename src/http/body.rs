@@ -135,7 +135,11 @@ impl RequestBody {
     }
 }
 
-/// Reads JSON; 400 with the place if it is broken or not what is needed.
+/// Reads a JSON object; 400 with the place if it is broken or not what is needed.
 pub fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
+    // A derived type would also take its fields from an array, in the order of their declaration.
+    if text.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::BadRequest("invalid JSON body: an object is needed, not an array".to_owned()));
+    }
     serde_json::from_slice(text).map_err(|error| ApiError::BadRequest(format!("invalid JSON body: {error}")))
 }

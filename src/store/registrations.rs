@@ -33,7 +33,8 @@ pub fn list(connection: &Connection, presence: &Presence) -> Result<Vec<Registra
     rows.map(with_news).collect()
 }
 
-/// Keeps a registration, or what is new about the one of this MAC address and key.
+/// Keeps a registration, or what is new about the one of this MAC address and key. A MAC address that is known already
+/// keeps its first spelling.
 pub fn put(
     tx: &WriteTx<'_>,
     presence: &Arc<Presence>,
@@ -43,7 +44,10 @@ pub fn put(
     tx.connection()
         .prepare_cached(
             "INSERT INTO registrations (mac_key, mac_address, public_key, key_fingerprint, metadata, last_appeared_at)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+             VALUES (?1, coalesce(
+                (SELECT mac_address FROM devices WHERE mac_key = ?1),
+                (SELECT mac_address FROM registrations WHERE mac_key = ?1 ORDER BY id LIMIT 1),
+                ?2), ?3, ?4, ?5, ?6)
              ON CONFLICT (mac_key, key_fingerprint) DO UPDATE
              SET metadata = excluded.metadata, last_appeared_at = max(last_appeared_at, excluded.last_appeared_at)",
         )?

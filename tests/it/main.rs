@@ -4,5 +4,6 @@
 
 mod harness;
 mod readme;
+mod registrations;
 mod resolver;
 mod update;
