@@ -4,6 +4,7 @@
 
 mod devices;
 mod harness;
+mod packages;
 mod readme;
 mod registrations;
 mod resolver;
