@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "this is how a test fails")]
 
 mod devices;
+mod downloads;
 mod harness;
 mod packages;
 mod readme;
