@@ -4,6 +4,7 @@
 
 mod devices;
 mod downloads;
+mod groups;
 mod harness;
 mod packages;
 mod readme;
