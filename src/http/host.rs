@@ -60,8 +60,15 @@ impl Addresses {
 fn authority(host: &str) -> Result<Authority, ApiError> {
     host.parse::<Authority>()
         .ok()
-        .filter(|authority| !authority.as_str().contains('@') && !authority.host().is_empty())
+        .filter(|authority| {
+            !authority.as_str().contains('@') && !authority.host().is_empty() && has_good_port(authority)
+        })
         .ok_or_else(|| ApiError::BadRequest("the Host header is not a host name or address".to_owned()))
+}
+
+/// Whether there is a port number, or none: the parser takes any text after the colon.
+fn has_good_port(authority: &Authority) -> bool {
+    authority.port_u16().is_some() || matches!(authority.as_str().strip_prefix(authority.host()), Some("" | ":"))
 }
 
 /// What the nearest proxy says: it appends, so its word is the last, and what stands before came from outside.
