@@ -11,3 +11,4 @@ mod readme;
 mod registrations;
 mod resolver;
 mod update;
+mod wire;
