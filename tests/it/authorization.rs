@@ -252,7 +252,7 @@ async fn a_caller_is_judged_before_the_body_is_looked_at() {
             for (content_type, body) in [("application/json", b"garbage".to_vec()), ("image/png", huge.clone())] {
                 let request = anonymous.request(row.method.parse().unwrap(), &installation.path(row.path));
                 let request = request.header(CONTENT_TYPE, content_type).body(body);
-                let request = token.iter().fold(request, |request, token| request.bearer_auth(token));
+                let request = token.iter().fold(request, RequestBuilder::bearer_auth);
                 anonymous.send(request).await.error(expected);
             }
         }

@@ -6,11 +6,11 @@ mod raw;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::Connection;
 use tempfile::TempDir;
-use tender::app::{App, Running};
+use tender::app::{App, Running, StartError};
 use tender::auth::device_token;
 use tender::clock::{Clock, ManualTime};
 use tender::config::Config;
@@ -55,8 +55,17 @@ impl TestServer {
 
     /// Starts on the same data after [`TestServer::stop`].
     pub async fn run(&mut self) {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let running = App::start(self.config.clone(), listener, self.clock.clone()).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let running = loop {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            match App::start(self.config.clone(), listener, self.clock.clone()).await {
+                // A test that starts a program has a copy of all our open files for a moment, the lock among them.
+                Err(StartError::AlreadyRunning(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                started => break started.unwrap(),
+            }
+        };
         self.url = format!("http://{}", running.address);
         self.running = Some(running);
     }
