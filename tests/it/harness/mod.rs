@@ -1,6 +1,8 @@
 //! A real server on a port of its own with a temporary data folder, and the actors who talk to it over HTTP.
 
 mod actors;
+pub mod process;
+pub mod raw;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
