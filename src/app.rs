@@ -92,7 +92,7 @@ impl App {
         });
         let address = listener.local_addr()?;
         let shutdown = CancellationToken::new();
-        let limits = Limits { connections: config.max_connections, drain: config.drain_timeout };
+        let limits = Limits::new(config.max_connections, config.drain_timeout);
         let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone()));
         let saving = tokio::spawn(save_presence(store.clone(), shutdown.clone()));
         Ok(Running { address, shutdown, serving, saving, store, _lock: lock })

@@ -21,6 +21,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
+/// The longest multipart boundary (RFC 2046, section 5.1.1).
+const BOUNDARY_MAX_CHARACTERS: usize = 70;
+
 /// A body that has not been read.
 pub struct RequestBody {
     pieces: Pieces,
@@ -52,7 +55,8 @@ impl RequestBody {
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok());
         let pieces = pieces.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining())));
         let awaits_permission = headers.typed_get::<Expect>().is_some();
-        Self { pieces: Box::pin(pieces), declared_length, content_type, awaits_permission }
+        // Asked again after its end, the connection's own stream may never answer.
+        Self { pieces: Box::pin(pieces.fuse()), declared_length, content_type, awaits_permission }
     }
 
     /// The multipart boundary, if the body is a form with one.
@@ -61,6 +65,7 @@ impl RequestBody {
         (mime.type_() == mime::MULTIPART && mime.subtype() == mime::FORM_DATA)
             .then(|| mime.get_param(mime::BOUNDARY).map(|boundary| boundary.to_string()))
             .flatten()
+            .filter(|boundary| (1..=BOUNDARY_MAX_CHARACTERS).contains(&boundary.len()))
     }
 
     /// The next piece; `None` at the end.

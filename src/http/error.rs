@@ -1,7 +1,6 @@
 //! THE status table: what a client is told when something is wrong, and with which status. Always JSON, never internals.
 
 use std::error::Error;
-use std::io;
 
 use headers::{ContentRange, HeaderMapExt};
 use warp::http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
@@ -116,14 +115,7 @@ impl From<Invalid> for ApiError {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
-        let is_disk_full = match &error {
-            StoreError::Database(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull),
-            StoreError::File { error, .. } => {
-                matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
-            _ => false,
-        };
-        if is_disk_full {
+        if error.is_disk_full() {
             tracing::error!(%error, "the disk is full");
             return Self::InsufficientStorage;
         }

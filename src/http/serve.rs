@@ -23,10 +23,6 @@ use warp::http::uri::PathAndQuery;
 use super::connection::{Connection, StallLimit};
 use super::endpoint::Route;
 
-/// How long a client may take to send a request's head, and to begin the next one on the same connection.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
-/// How long a client may take nothing of what is sent to it.
-const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// The most that is kept of a connection's input: bounds the request's head and the pieces of a body.
 const BUFFER_BYTES: usize = 128 * 1024;
 /// The pause after accepting a connection failed: usually too many files are open, and some will be closed.
@@ -39,6 +35,17 @@ pub struct Limits {
     pub connections: usize,
     /// How long requests and downloads may go on after the shutdown began.
     pub drain: Duration,
+    /// How long a client may take to send a request's head, and to begin the next one on the same connection.
+    pub head: Duration,
+    /// How long a client may take nothing of what is sent to it.
+    pub stall: Duration,
+}
+
+impl Limits {
+    /// These limits, and the usual time-outs of a connection.
+    pub fn new(connections: usize, drain: Duration) -> Self {
+        Self { connections, drain, head: Duration::from_secs(30), stall: Duration::from_secs(60) }
+    }
 }
 
 /// Serves `route` on `listener` until `shutdown`, then lets what has begun come to its end.
@@ -52,7 +59,7 @@ pub async fn serve(listener: TcpListener, route: Route, limits: Limits, shutdown
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let connection = serve_connection(stream, peer, route.clone(), shutdown.clone());
+        let connection = serve_connection(stream, peer, route.clone(), limits, shutdown.clone());
         let give_up = give_up.clone();
         connections.spawn(async move {
             let _place = place;
@@ -83,7 +90,13 @@ async fn accept(
     }
 }
 
-async fn serve_connection(stream: TcpStream, peer: SocketAddr, route: Route, shutdown: CancellationToken) {
+async fn serve_connection(
+    stream: TcpStream,
+    peer: SocketAddr,
+    route: Route,
+    limits: Limits,
+    shutdown: CancellationToken,
+) {
     let connection = Connection { peer: Some(peer), local: stream.local_addr().ok(), is_secure: false };
     // Replies are written in one piece; waiting for more would only delay them. It may fail on a closed connection.
     let _ = stream.set_nodelay(true);
@@ -98,8 +111,8 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, route: Route, shu
         async move { Ok::<_, Infallible>(reply.await.unwrap_or_else(|never| match never {})) }
     });
     let mut builder = http1::Builder::new();
-    builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT).max_buf_size(BUFFER_BYTES);
-    let stream = TokioIo::new(StallLimit::new(stream, STALL_TIMEOUT));
+    builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(BUFFER_BYTES);
+    let stream = TokioIo::new(StallLimit::new(stream, limits.stall));
     let mut served = std::pin::pin!(builder.serve_connection(stream, service));
     let result = tokio::select! {
         result = served.as_mut() => result,

@@ -1,6 +1,6 @@
 //! Uploads as multipart forms (RFC 7578): the file goes to disk as it comes, the other parts are its metadata.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
@@ -61,10 +61,15 @@ struct Form {
 impl Form {
     async fn read(folder: &PackageFolder, boundary: String, body: Arc<Mutex<RequestBody>>) -> Result<Self, ApiError> {
         let framing = Framing::default();
-        let mut parts = Multipart::new(OneAtATime::new(pieces(body, framing.clone())), boundary);
+        let mut parts = Multipart::new(OneAtATime::new(pieces(body.clone(), framing.clone())), boundary);
         let mut form = Self::default();
         while let Some(part) = parts.next_field().await.map_err(refusal)? {
             form.read_part(folder, part, &framing).await?;
+        }
+        // A request may break off after its form's end; then its sender has not asked for anything yet.
+        let mut rest = pin!(pieces(body, framing));
+        while let Some(piece) = rest.next().await {
+            piece.map_err(|error| error.0)?;
         }
         Ok(form)
     }

@@ -123,6 +123,10 @@ impl Writer {
             .name("store-writer".into())
             .spawn(move || {
                 run(&connection, receiver, &clock, &generations);
+                // Readers are still open, so closing does not do it: whoever copies the database now has all of it.
+                if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+                    tracing::warn!(%error, "the journal was not written back into the database; the next start will");
+                }
                 if let Err((_, error)) = connection.close() {
                     tracing::error!(%error, "closing the database failed");
                 }

@@ -21,6 +21,7 @@ use crate::usecase::register_device::{self, Authorization, AuthorizationRequest}
 const SIGNATURE_HEADER: &str = "X-RDFM-Device-Signature";
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct AuthorizationBody {
     metadata: Metadata,
     public_key: String,

@@ -41,7 +41,7 @@ impl<'a> From<&'a Group> for GroupReply<'a> {
 
 /// A device's identifier, as a number or as a numeric string: clients write both.
 #[derive(Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "a device's identifier is a number")]
 enum WrittenDeviceId {
     Number(i64),
     Text(String),
@@ -57,20 +57,20 @@ impl WrittenDeviceId {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct MembershipBody {
     add: Vec<WrittenDeviceId>,
     remove: Vec<WrittenDeviceId>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct PackagesBody {
     packages: Vec<PackageId>,
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct PolicyBody {
     policy: String,
 }

@@ -38,6 +38,7 @@ impl<'a> From<&'a Registration> for RegistrationReply<'a> {
 
 /// Which registration to accept. More fields are left unread, so that a pending entry can be sent back as it came.
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct AcceptBody {
     mac_address: String,
     public_key: String,

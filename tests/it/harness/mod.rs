@@ -2,7 +2,8 @@
 
 mod actors;
 mod assertions;
-mod raw;
+pub mod process;
+pub mod raw;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,5 @@
+//! The program as its operators meet it: the command line, signals, and what survives a sudden death.
+
+mod commands;
+mod death;
+mod serving;
