@@ -55,8 +55,7 @@ impl RequestBody {
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok());
         let pieces = pieces.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining())));
         let awaits_permission = headers.typed_get::<Expect>().is_some();
-        // Asked again after its end, the connection's own stream may never answer.
-        Self { pieces: Box::pin(pieces.fuse()), declared_length, content_type, awaits_permission }
+        Self { pieces: Box::pin(pieces), declared_length, content_type, awaits_permission }
     }
 
     /// The multipart boundary, if the body is a form with one.
