@@ -59,6 +59,9 @@ pub enum StoreError {
     /// The database is not one that this program can work with.
     #[error("{0}")]
     Unusable(Arc<str>),
+    /// Another write failed so badly that the transaction which they shared was undone.
+    #[error("the transaction was undone because another write in it failed")]
+    RolledBack,
     /// The work was given up: the store is shutting down, or the code doing it panicked.
     #[error("the store did not finish the work")]
     Abandoned,

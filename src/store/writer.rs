@@ -201,15 +201,21 @@ fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, generatio
     }
     let tx = WriteTx::new(connection, now, generations);
     let completions: Vec<_> = batch.into_iter().filter_map(|job| run_job(&tx, job)).collect();
-    let commit = connection.execute_batch("COMMIT").map_err(StoreError::from);
-    match &commit {
-        Ok(()) => tx.after_commit.take().into_iter().for_each(|work| work()),
-        Err(error) => {
-            tracing::error!(%error, writes = completions.len(), "a commit failed; its writes are refused");
-            // After some errors SQLite has rolled back by itself, and says so to this.
-            let _ = connection.execute_batch("ROLLBACK");
-            // What waited for the commit is undone before anybody hears of the failure.
-            drop(tx.after_commit.take());
+    let commit = if connection.is_autocommit() {
+        Err(StoreError::RolledBack)
+    } else {
+        connection.execute_batch("COMMIT").map_err(StoreError::from)
+    };
+    let after_commit = tx.after_commit.take();
+    if let Err(error) = &commit {
+        tracing::error!(%error, writes = completions.len(), "a commit failed; its writes are refused");
+        // After some errors SQLite has rolled back by itself, and says so to this.
+        let _ = connection.execute_batch("ROLLBACK");
+        // What waited for the commit is undone before anybody hears of the failure.
+        drop(after_commit);
+    } else {
+        for work in after_commit {
+            log_panic(catch_unwind(AssertUnwindSafe(work)));
         }
     }
     for completion in completions {
@@ -220,8 +226,15 @@ fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, generatio
 /// Runs one job in its savepoint. A job that panics is undone and, having dropped its reply, answered as abandoned.
 fn run_job(tx: &WriteTx<'_>, job: Job) -> Option<Completion> {
     let connection = tx.connection;
-    if let Err(error) = connection.execute_batch("SAVEPOINT job") {
-        return Some(job(Err(error.into())));
+    // On a full disk or an I/O error SQLite rolls the whole transaction back. A savepoint would begin another one, and its
+    // release would commit what is then refused.
+    let ready = if connection.is_autocommit() {
+        Err(StoreError::RolledBack)
+    } else {
+        connection.execute_batch("SAVEPOINT job").map_err(StoreError::from)
+    };
+    if let Err(error) = ready {
+        return log_panic(catch_unwind(AssertUnwindSafe(|| job(Err(error)))));
     }
     let waiting_before = tx.after_commit.borrow().len();
     let completion = log_panic(catch_unwind(AssertUnwindSafe(|| job(Ok(tx)))));
@@ -232,8 +245,9 @@ fn run_job(tx: &WriteTx<'_>, job: Job) -> Option<Completion> {
             "ROLLBACK TO job; RELEASE job"
         }
     };
-    if let Err(error) = connection.execute_batch(end) {
-        // The transaction is gone (disk full, say); the commit will fail too and answer everybody.
+    if !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch(end)
+    {
         tracing::error!(%error, "ending a savepoint failed");
     }
     completion
@@ -241,4 +255,48 @@ fn run_job(tx: &WriteTx<'_>, job: Job) -> Option<Completion> {
 
 fn log_panic<T>(result: thread::Result<T>) -> Option<T> {
     result.inspect_err(|_| tracing::error!("a write panicked and was undone")).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    /// A job that runs one statement, and the way to its answer.
+    fn job(sql: &'static str) -> (Job, oneshot::Receiver<Result<(), StoreError>>) {
+        let (reply, answered) = oneshot::channel();
+        let job: Job = Box::new(move |tx| {
+            let result = tx.and_then(|tx| Ok(tx.connection().execute_batch(sql)?));
+            let answer = move |commit: Result<(), StoreError>| reply.send(result.and(commit)).unwrap();
+            Completion { keep: true, answer: Box::new(answer) }
+        });
+        (job, answered)
+    }
+
+    #[test]
+    fn a_full_disk_in_the_middle_of_a_batch_leaves_nothing_of_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = Connection::open(folder.path().join("a.sqlite")).unwrap();
+        connection.execute_batch("CREATE TABLE notes (text TEXT) STRICT; PRAGMA max_page_count = 20").unwrap();
+        let statements = [
+            "INSERT INTO notes VALUES ('before')",
+            "INSERT INTO notes VALUES (hex(zeroblob(1000000)))",
+            "INSERT INTO notes VALUES ('after')",
+        ];
+        let (jobs, answers): (Vec<_>, Vec<_>) = statements.into_iter().map(job).unzip();
+        let (clock, _) = Clock::manual(SystemTime::UNIX_EPOCH);
+        run_batch(&connection, jobs, clock.now(), &Arc::default());
+
+        for (statement, mut answer) in statements.into_iter().zip(answers) {
+            assert!(answer.try_recv().unwrap().is_err(), "{statement}");
+        }
+        let rows = || connection.query_row("SELECT count(*) FROM notes", [], |row| row.get::<_, i64>(0)).unwrap();
+        assert_eq!(rows(), 0);
+
+        let (next, mut answer) = job("INSERT INTO notes VALUES ('next')");
+        run_batch(&connection, vec![next], clock.now(), &Arc::default());
+        answer.try_recv().unwrap().unwrap();
+        assert_eq!(rows(), 1);
+    }
 }
