@@ -52,8 +52,7 @@ impl RequestBody {
         let declared_length =
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok());
         let pieces = pieces.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining())));
-        // Asked again after its end, the connection's own stream may never answer.
-        Self { pieces: Box::pin(pieces.fuse()), declared_length, content_type }
+        Self { pieces: Box::pin(pieces), declared_length, content_type }
     }
 
     /// The multipart boundary, if the body is a form with one.

@@ -66,6 +66,8 @@ impl Form {
         while let Some(part) = parts.next_field().await.map_err(refusal)? {
             form.read_part(folder, part, &framing).await?;
         }
+        // The form's reader may be waiting for a piece, and has the body until it is dropped.
+        drop(parts);
         // A request may break off after its form's end; then its sender has not asked for anything yet.
         let mut rest = pin!(pieces(body, framing));
         while let Some(piece) = rest.next().await {

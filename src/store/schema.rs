@@ -24,6 +24,8 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) fn open_latest(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
+    // Before anything is written to it.
+    refuse_foreign(&connection, path)?;
     // Before the first table, or it has no effect: deleted rows give their pages back without a full VACUUM.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -31,7 +33,6 @@ pub(super) fn open_latest(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
     prepare(&connection)?;
-    refuse_newer(&connection, path)?;
     MIGRATIONS.to_latest(&mut connection).map_err(|error| unusable(path, &error.to_string()))?;
     verify(&connection, path)?;
     Ok(connection)
@@ -59,10 +60,14 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// A database that is newer, or another program's (the reference server's, say), is left as it is.
+fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     match MIGRATIONS.current_version(connection) {
         Ok(SchemaVersion::Outside(_)) => {
             Err(unusable(path, "it was written by a newer tender: use that version, or restore a backup"))
+        }
+        Ok(SchemaVersion::NoneSet) if !schema_objects(connection)?.is_empty() => {
+            Err(unusable(path, "it is another program's: give tender a database of its own"))
         }
         Ok(_) => Ok(()),
         Err(error) => Err(unusable(path, &error.to_string())),

@@ -212,6 +212,8 @@ fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, generatio
             tracing::error!(%error, writes = completions.len(), "a commit failed; its writes are refused");
             // After some errors SQLite has rolled back by itself, and says so to this.
             let _ = connection.execute_batch("ROLLBACK");
+            // What waited for the commit is undone before anybody hears of the failure.
+            drop(tx.after_commit.take());
         }
     }
     for completion in completions {

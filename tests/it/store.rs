@@ -129,7 +129,9 @@ async fn rows_that_make_no_sense_cannot_be_written() {
         assert_eq!(count(&connection, table), 0, "{table}");
     }
     // Identifiers are never used again.
-    connection.execute_batch("INSERT INTO groups (created_at, metadata, policy) VALUES (0, '{}', 'no_update,')").unwrap();
+    connection
+        .execute_batch("INSERT INTO groups (created_at, metadata, policy) VALUES (0, '{}', 'no_update,')")
+        .unwrap();
     assert_eq!(connection.last_insert_rowid(), 2);
 }
 
@@ -170,7 +172,10 @@ async fn databases_of_others_are_refused_and_left_as_they_are() {
 
     let foreign = folder.path().join("foreign.sqlite");
     Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE songs (title TEXT)").unwrap();
+    assert!(open(&foreign).unwrap_err().contains("another program's"));
+    let before = std::fs::read(&foreign).unwrap();
     open(&foreign).unwrap_err();
+    assert_eq!(std::fs::read(&foreign).unwrap(), before);
     let objects = "SELECT group_concat(name) FROM sqlite_schema";
     let found: String = Connection::open(&foreign).unwrap().query_row(objects, [], |row| row.get(0)).unwrap();
     assert_eq!(found, "songs");

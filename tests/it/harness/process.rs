@@ -25,8 +25,7 @@ pub fn tender(folder: &Path) -> Command {
 
 /// Runs a command to its end.
 pub fn run<A: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = A>) -> Output {
-    let mut child =
-        tender(folder).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = tender(folder).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A command that serves where it should refuse must not hold up the tests.
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().unwrap().is_none() {
@@ -151,8 +150,7 @@ impl Drop for ServerProcess {
 
 /// Makes a token that may do everything, as an administrator does on the machine.
 pub fn create_token(folder: &Path) -> String {
-    let output =
-        run(folder, ["token", "create", "--data-dir", "data", "--name", "tests", "--scope", "rdfm_admin_rw"]);
+    let output = run(folder, ["token", "create", "--data-dir", "data", "--name", "tests", "--scope", "rdfm_admin_rw"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let stdout = String::from_utf8(output.stdout).unwrap();
     stdout.strip_suffix('\n').expect("one line").to_owned()

@@ -98,20 +98,38 @@ async fn values_of_another_type_are_refused_in_words_for_people() {
     let group = admin.group(&[], &[], "no_update,").await;
     let path = format!("/api/v1/groups/{group}");
     for add in [
-        json!([1.5]), json!([null]), json!([true]), json!([[1]]), json!([{}]), json!(["x"]), json!([""]), json!(["+1"]), json!(["-1"]),
-        json!([" 1"]), json!(["1e0"]), json!(["\u{661}"]), json!([u64::MAX]), json!([1e300]), json!(["99999999999999999999"]), json!({}),
-        json!("1"), json!(null),
+        json!([1.5]),
+        json!([null]),
+        json!([true]),
+        json!([[1]]),
+        json!([{}]),
+        json!(["x"]),
+        json!([""]),
+        json!(["+1"]),
+        json!(["-1"]),
+        json!([" 1"]),
+        json!(["1e0"]),
+        json!(["\u{661}"]),
+        json!([u64::MAX]),
+        json!([1e300]),
+        json!(["99999999999999999999"]),
+        json!({}),
+        json!("1"),
+        json!(null),
     ] {
         let reply = admin.patch(&format!("{path}/devices"), json!({ "add": add, "remove": [] })).await;
         crate::harness::raw::assert_discreet(&reply);
         reply.error(400);
     }
-    for packages in [json!([1.5]), json!(["1"]), json!([null]), json!([u64::MAX]), json!([1e300]), json!(1), json!({})] {
+    for packages in [json!([1.5]), json!(["1"]), json!([null]), json!([u64::MAX]), json!([1e300]), json!(1), json!({})]
+    {
         let reply = admin.post(&format!("{path}/package"), json!({ "packages": packages })).await;
         crate::harness::raw::assert_discreet(&reply);
         reply.error(400);
     }
-    for policy in [json!(1), json!(null), json!([]), json!({}), json!("\0"), json!(","), json!("exact_match,"), json!("x,y")] {
+    for policy in
+        [json!(1), json!(null), json!([]), json!({}), json!("\0"), json!(","), json!("exact_match,"), json!("x,y")]
+    {
         let reply = admin.post(&format!("{path}/policy"), json!({ "policy": policy })).await;
         crate::harness::raw::assert_discreet(&reply);
         reply.error(400);
@@ -179,9 +197,13 @@ async fn ten_thousand_keys_are_kept_or_refused_whole() {
 
     // The same key ten thousand times is one key, with the last value.
     let repeated: Vec<String> = (0..4_000).map(|number| format!("\"k\":\"{number}\"")).collect();
-    let identity = r#""rdfm.software.version":"v0","rdfm.hardware.devtype":"dummy","rdfm.hardware.macaddr":"00:11:22:33:44:55""#;
+    let identity =
+        r#""rdfm.software.version":"v0","rdfm.hardware.devtype":"dummy","rdfm.hardware.macaddr":"00:11:22:33:44:55""#;
     let body = format!("{{{identity},{}}}", repeated.join(","));
-    assert_eq!(post(&server, "/api/v1/update/check", device.token.as_deref().unwrap(), body.as_bytes()).await.status, 204);
+    assert_eq!(
+        post(&server, "/api/v1/update/check", device.token.as_deref().unwrap(), body.as_bytes()).await.status,
+        204
+    );
     let found = admin.get(&format!("/api/v1/devices/{}", admin.device_id(&device).await)).await.ok();
     assert_eq!(found["metadata"]["k"], "3999");
     assert_still_serves(&server, &admin).await;

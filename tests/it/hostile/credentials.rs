@@ -56,8 +56,7 @@ async fn list_with(server: &TestServer, token: &str) -> u16 {
 async fn only_hs256_counts_even_where_the_forger_knows_the_secret() {
     let server = TestServer::start_with(|config| config.storage.secret = Some(Secret::parse(SECRET).unwrap())).await;
     let _device = server.accepted_device("00:11:22:33:44:55").await;
-    let claims =
-        json!({ "device_id": "00:11:22:33:44:55", "created_at": START.as_secs(), "expires": 300 });
+    let claims = json!({ "device_id": "00:11:22:33:44:55", "created_at": START.as_secs(), "expires": 300 });
     let good = forge(&json!({ "alg": "HS256", "typ": "JWT" }), &claims, "SHA-256");
     assert_eq!(check_with(&server, &good).await, 204, "the forger's craft itself works");
 
@@ -155,7 +154,9 @@ async fn a_management_token_that_was_changed_in_any_place_is_refused() {
         assert_eq!(list_with(&server, &forged).await, 401, "{forged:.200}");
     }
     // Nobody is let in for being confusing about which token counts.
-    for value in ["Bearer", "Bearer ", "Bearer token=", "Bearer token=\"\"", "Basic YTpi", "Bearer token=a, token=b", "\u{e9}"] {
+    for value in
+        ["Bearer", "Bearer ", "Bearer token=", "Bearer token=\"\"", "Basic YTpi", "Bearer token=a, token=b", "\u{e9}"]
+    {
         let mut client = Raw::connect(&server).await;
         client.send(format!("GET /api/v1/groups HTTP/1.1\r\nHost: here\r\nAuthorization: {value}\r\n\r\n")).await;
         assert_eq!(client.reply().await.unwrap().status, 401, "{value}");

@@ -25,8 +25,20 @@ async fn no_spelling_of_a_path_leads_out_of_the_package_folder() {
         fs::write(server.data().join(place).join(UUID), "hidden contents").unwrap();
     }
     let ups = [
-        "..", "%2e%2e", "%2E.", ".%2e", "%252e%252e", "%c0%ae%c0%ae", "..%00", "..;", "%EF%BC%8E%EF%BC%8E", "....", ".",
-        "%2e", ".uploads", "site",
+        "..",
+        "%2e%2e",
+        "%2E.",
+        ".%2e",
+        "%252e%252e",
+        "%c0%ae%c0%ae",
+        "..%00",
+        "..;",
+        "%EF%BC%8E%EF%BC%8E",
+        "....",
+        ".",
+        "%2e",
+        ".uploads",
+        "site",
     ];
     let slashes = ["/", "%2f", "%2F", "%5c", "\\", "%252f", "%c0%af", "//", "/./"];
     let targets = [UUID, "tender.sqlite", "secrets/jwt-secret", "etc/passwd"];
@@ -80,9 +92,47 @@ async fn a_storage_directory_that_leaves_the_store_is_refused_and_makes_nothing(
     let long_part = "x".repeat(129);
     let long_path = "directory/".repeat(60);
     let directories = [
-        "..", "../x", "x/..", "x/../../y", "/", "/etc", "//x", "x//y", ".", "./x", "x/./y", ".hidden", ".uploads", "x/.git", "\\",
-        "..\\x", "x\\y", "C:\\x", "C:x", "~", "~/x", "x\0y", "\0", "x\ny", "x\ry", "%2e%2e", "..%2fx", "\u{ff0e}\u{ff0e}/x",
-        "\u{202e}x", "$HOME", "`id`", "x;y", "x|y", "*", "x?y", "\"", " ", " x", "-x", &long_part, &long_path,
+        "..",
+        "../x",
+        "x/..",
+        "x/../../y",
+        "/",
+        "/etc",
+        "//x",
+        "x//y",
+        ".",
+        "./x",
+        "x/./y",
+        ".hidden",
+        ".uploads",
+        "x/.git",
+        "\\",
+        "..\\x",
+        "x\\y",
+        "C:\\x",
+        "C:x",
+        "~",
+        "~/x",
+        "x\0y",
+        "\0",
+        "x\ny",
+        "x\ry",
+        "%2e%2e",
+        "..%2fx",
+        "\u{ff0e}\u{ff0e}/x",
+        "\u{202e}x",
+        "$HOME",
+        "`id`",
+        "x;y",
+        "x|y",
+        "*",
+        "x?y",
+        "\"",
+        " ",
+        " x",
+        "-x",
+        &long_part,
+        &long_path,
     ];
     for directory in directories {
         let mut fields = metadata("v1");
@@ -93,7 +143,8 @@ async fn a_storage_directory_that_leaves_the_store_is_refused_and_makes_nothing(
     }
     assert_nothing_stored(&server).await;
     let is_database = |path: &PathBuf| path.to_str().unwrap().contains("tender.sqlite");
-    let left: Vec<_> = all_files(&server.data()).difference(&before).filter(|path| !is_database(path)).cloned().collect();
+    let left: Vec<_> =
+        all_files(&server.data()).difference(&before).filter(|path| !is_database(path)).cloned().collect();
     assert_eq!(left, Vec::<PathBuf>::new());
     assert_still_serves(&server, &admin).await;
 }

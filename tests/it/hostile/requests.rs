@@ -125,8 +125,22 @@ async fn a_body_of_another_type_is_a_415() {
         client.reply().await.unwrap()
     };
     for content_type in [
-        "text/plain", "text/json", "application/xml", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
-        "application", "application/", "/json", "json", "////", "application/json/x", "*/*", "\u{e9}", "application/jsonx", ";", " ",
+        "text/plain",
+        "text/json",
+        "application/xml",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application",
+        "application/",
+        "/json",
+        "json",
+        "////",
+        "application/json/x",
+        "*/*",
+        "\u{e9}",
+        "application/jsonx",
+        ";",
+        " ",
         "image/svg+xml",
     ] {
         with_type(content_type).await.error(415);
@@ -223,7 +237,12 @@ async fn what_could_be_read_as_two_requests_is_never_answered_twice() {
         }
     });
     join_all(asked).await;
-    for line in ["GET /api/v1/groups HTTP/1.0", "GET  /api/v1/groups HTTP/1.1", "GET /api/v1/groups HTTP/2.0", "GET /api/v1/groups"] {
+    for line in [
+        "GET /api/v1/groups HTTP/1.0",
+        "GET  /api/v1/groups HTTP/1.1",
+        "GET /api/v1/groups HTTP/2.0",
+        "GET /api/v1/groups",
+    ] {
         let mut client = Raw::connect(&server).await;
         client.send(format!("{line}\r\nHost: here\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}")).await;
         let replies = client.replies().await;

@@ -73,8 +73,7 @@ async fn both_signals_end_the_server_in_order() {
 
 /// Starts a server with one large package; its path and contents.
 async fn with_large_package(folder: &Path, drain_timeout: &str) -> (ServerProcess, String, Vec<u8>) {
-    let server =
-        ServerProcess::start_with(folder, |command| command.args(["--drain-timeout", drain_timeout])).await;
+    let server = ServerProcess::start_with(folder, |command| command.args(["--drain-timeout", drain_timeout])).await;
     let operator = server.operator(&create_token(folder));
     // More than the sockets hold: most of it waits in the server until the client reads.
     let contents: Vec<u8> = (0..24 * 1024 * 1024_u32).map(|number| (number >> 8) as u8 ^ number as u8).collect();
