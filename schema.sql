@@ -43,6 +43,7 @@ CREATE INDEX devices_by_group ON devices (group_id);
 -- When each device was last heard. Apart from devices: it changes with every poll, and a row here is a few bytes, so
 -- that writing those of ten thousand devices touches some dozen pages.
 CREATE TABLE device_presence (
+    -- The device.
     device_id INTEGER PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
     -- The last authorized request.
     last_access_at INTEGER NOT NULL
@@ -50,6 +51,7 @@ CREATE TABLE device_presence (
 
 -- Devices that asked to be let in and wait for a person: one row for each MAC address and key.
 CREATE TABLE registrations (
+    -- The order in which they came.
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     -- The one form of all spellings of the MAC address.
     mac_key TEXT NOT NULL,
@@ -86,6 +88,7 @@ CREATE TABLE packages (
 
 -- Which packages the devices of a group may install.
 CREATE TABLE group_packages (
+    -- The group; its assignments go with it.
     group_id INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
     -- An assigned package cannot be deleted.
     package_id INTEGER NOT NULL REFERENCES packages (id) ON DELETE RESTRICT,
@@ -104,6 +107,7 @@ CREATE TABLE access_tokens (
     name TEXT NOT NULL,
     -- Its scopes, separated by spaces.
     scope TEXT NOT NULL,
+    -- When it was made.
     created_at INTEGER NOT NULL,
     -- When it ends by itself. NULL: never.
     expires_at INTEGER,
@@ -114,6 +118,8 @@ CREATE TABLE access_tokens (
 -- Facts about this installation, by name.
 CREATE TABLE facts (
     -- 'secret_check': tells whether a command runs with the same secret as the server.
+    -- 'installation': tells this installation from others, in the package folder.
     name TEXT PRIMARY KEY,
+    -- What is kept under it.
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;

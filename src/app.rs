@@ -46,10 +46,11 @@ pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
     shutdown: CancellationToken,
+    hurry: CancellationToken,
     serving: JoinHandle<()>,
     saving: JoinHandle<()>,
     store: Store,
-    _lock: InstanceLock,
+    _locks: Vec<InstanceLock>,
 }
 
 /// The server.
@@ -61,13 +62,15 @@ impl App {
         let storage = config.storage.clone();
         let opening = tokio::task::spawn_blocking(move || {
             let folder = Installation::folder(&storage)?;
-            let lock = folder
+            let locks = folder
                 .lock_instance()?
                 .ok_or_else(|| StartError::AlreadyRunning(folder.root().display().to_string()))?;
             let installation = Installation::open(&folder, storage.secret.as_ref(), clock)?;
-            Ok::<_, StartError>((lock, installation))
+            Ok::<_, StartError>((locks, installation))
         });
-        let (lock, installation) = opening.await.map_err(|_| StoreError::Abandoned)??;
+        let (locks, installation) = opening.await.map_err(|_| StoreError::Abandoned)??;
+        let mut locks = Vec::from(locks);
+        locks.push(installation.claim_packages().await?);
         installation.adopt_secret().await?;
         let swept = sweep(&installation.store, &installation.packages).await?;
         if swept > 0 {
@@ -93,13 +96,19 @@ impl App {
         let address = listener.local_addr()?;
         let shutdown = CancellationToken::new();
         let limits = Limits::new(config.max_connections, config.drain_timeout);
-        let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone()));
+        let hurry = CancellationToken::new();
+        let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone()));
         let saving = tokio::spawn(save_presence(store.clone(), shutdown.clone()));
-        Ok(Running { address, shutdown, serving, saving, store, _lock: lock })
+        Ok(Running { address, shutdown, hurry, serving, saving, store, _locks: locks })
     }
 }
 
 impl Running {
+    /// What makes [`Running::shutdown`] wait for nobody any more, when cancelled.
+    pub fn hurry(&self) -> CancellationToken {
+        self.hurry.clone()
+    }
+
     /// Lets requests that have begun come to their end, writes what is in memory, and closes the database.
     pub async fn shutdown(self) {
         self.shutdown.cancel();

@@ -6,8 +6,7 @@
 //! jump does not end them all at once.
 
 use std::fmt;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::domain::Timestamp;
@@ -27,11 +26,23 @@ trait Source: Send + Sync {
 #[derive(Clone)]
 pub struct Clock {
     source: Arc<dyn Source>,
-    /// POSIX seconds of the latest date seen: what [`Clock::now`] never goes below.
-    floor: Arc<AtomicI64>,
-    /// POSIX seconds that [`Clock::steady`] showed when the source had counted `steady_origin`.
-    steady_start: Arc<AtomicI64>,
-    steady_origin: Duration,
+    /// What [`Clock::now`] counts on from where the wall clock is behind.
+    latest: Arc<Mutex<Mark>>,
+    /// What [`Clock::steady`] counts on from.
+    start: Arc<Mutex<Mark>>,
+}
+
+/// What a clock showed when its source had counted so long.
+#[derive(Clone, Copy)]
+struct Mark {
+    shown: Timestamp,
+    elapsed: Duration,
+}
+
+impl Mark {
+    fn count_on(self, elapsed: Duration) -> Timestamp {
+        self.shown.saturating_add(elapsed.saturating_sub(self.elapsed))
+    }
 }
 
 impl Clock {
@@ -47,31 +58,34 @@ impl Clock {
     }
 
     fn new(source: Arc<dyn Source>) -> Self {
-        let start = unix_seconds(source.wall()).max(EARLIEST).unix_seconds();
-        let steady_origin = source.elapsed();
-        let start_at = || Arc::new(AtomicI64::new(start));
-        Self { source, floor: start_at(), steady_start: start_at(), steady_origin }
+        let mark = Mark { shown: unix_seconds(source.wall()).max(EARLIEST), elapsed: source.elapsed() };
+        Self { source, latest: Arc::new(Mutex::new(mark)), start: Arc::new(Mutex::new(mark)) }
     }
 
     /// Says that it is not earlier than `latest_known`, the latest date that earlier runs stored. For the start, before
     /// any time was asked for.
     pub fn start_not_before(&self, latest_known: Timestamp) {
-        for start in [&self.floor, &self.steady_start] {
-            start.fetch_max(latest_known.unix_seconds(), Ordering::Relaxed);
+        for mark in [&self.latest, &self.start] {
+            let mut mark = lock(mark);
+            mark.shown = mark.shown.max(latest_known);
         }
     }
 
-    /// The date, for storing and showing; never earlier than one it gave before.
+    /// The date, for storing and showing; never earlier than one it gave before, and going on while the wall clock is
+    /// behind that.
     pub fn now(&self) -> Timestamp {
-        let wall = unix_seconds(self.source.wall()).unix_seconds();
-        let before = self.floor.fetch_max(wall, Ordering::Relaxed);
-        Timestamp::from_unix_seconds(wall.max(before))
+        let (wall, elapsed) = (unix_seconds(self.source.wall()), self.source.elapsed());
+        let mut latest = lock(&self.latest);
+        let counted = latest.count_on(elapsed);
+        if wall > counted {
+            *latest = Mark { shown: wall, elapsed };
+        }
+        wall.max(counted)
     }
 
     /// Seconds that pass evenly, on about the same scale as [`Clock::now`], for tokens that live some minutes.
     pub fn steady(&self) -> Timestamp {
-        let start = Timestamp::from_unix_seconds(self.steady_start.load(Ordering::Relaxed));
-        start.saturating_add(self.source.elapsed().saturating_sub(self.steady_origin))
+        lock(&self.start).count_on(self.source.elapsed())
     }
 
     /// Whether the wall clock shows a time that cannot be: nobody has set it yet.
@@ -106,25 +120,30 @@ pub struct ManualTime(Arc<Mutex<(SystemTime, Duration)>>);
 impl ManualTime {
     /// Time passes: both clocks go on.
     pub fn advance(&self, duration: Duration) {
-        let mut time = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut time = lock(&self.0);
         time.0 += duration;
         time.1 += duration;
     }
 
     /// Somebody sets the wall clock: no time passes.
     pub fn set_wall(&self, wall: SystemTime) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0 = wall;
+        lock(&self.0).0 = wall;
     }
 }
 
 impl Source for ManualTime {
     fn wall(&self) -> SystemTime {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).0
+        lock(&self.0).0
     }
 
     fn elapsed(&self) -> Duration {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).1
+        lock(&self.0).1
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is locked here is a plain value: no panic leaves it half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn unix_seconds(time: SystemTime) -> Timestamp {
@@ -144,6 +163,7 @@ mod tests {
         assert!(clock.is_unset());
         assert_eq!((clock.now(), clock.steady()), (EARLIEST, EARLIEST));
         time.advance(Duration::from_secs(5));
+        assert_eq!(clock.now(), EARLIEST.saturating_add(Duration::from_secs(5)));
         time.set_wall(SystemTime::UNIX_EPOCH + YEAR_2027);
         assert_eq!(clock.now().unix_seconds(), 1_800_000_000);
         assert_eq!(clock.steady(), EARLIEST.saturating_add(Duration::from_secs(5)));
@@ -151,11 +171,13 @@ mod tests {
     }
 
     #[test]
-    fn dates_never_go_back() {
+    fn dates_never_go_back_nor_stand_still() {
         let (clock, time) = Clock::manual(SystemTime::UNIX_EPOCH + YEAR_2027);
         let before = clock.now();
         time.set_wall(SystemTime::UNIX_EPOCH);
         assert_eq!(clock.now(), before);
+        time.advance(Duration::from_secs(3));
+        assert_eq!(clock.now(), before.saturating_add(Duration::from_secs(3)));
         let restarted = Clock::new(Arc::new(time));
         restarted.start_not_before(before);
         assert_eq!((restarted.now(), restarted.steady()), (before, before));

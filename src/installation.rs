@@ -1,10 +1,14 @@
 //! One installation, opened: the data folder, its database and the keys made from its secret. What every command that
 //! works on stored data begins with, whether or not the server runs.
 
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
 use crate::auth::{Keys, Secret};
 use crate::clock::Clock;
 use crate::config::StorageConfig;
-use crate::store::{DataFolder, PackageFolder, Store, StoreError, facts};
+use crate::store::{Claim, DataFolder, InstanceLock, PackageFolder, Store, StoreError, facts};
 
 /// Why an installation cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -20,11 +24,23 @@ pub enum InstallationError {
         "the server of this data folder works with another secret: give this command the same RDFM_JWT_SECRET or secret file"
     )]
     OtherSecret,
-    /// Package files are there, but no database that knows them.
+    /// There is no database to look at.
+    #[error("no tender has worked in the data folder {0}: give the --data-dir of the server")]
+    NotThere(PathBuf),
+    /// The stored secret cannot be one.
+    #[error("the file of the secret in {0} is damaged: restore it, or delete it to have a new one made")]
+    DamagedSecret(PathBuf),
+    /// Package files are there, and nothing says whose they are.
     #[error(
-        "the package folder {0} has packages that this new database does not know, and would delete: choose another folder"
+        "the folder {0} holds packages that this installation does not know, and would delete: choose another folder"
     )]
-    UnknownPackages(std::path::PathBuf),
+    UnknownPackages(PathBuf),
+    /// The package folder is another installation's.
+    #[error("the package folder {0} belongs to another installation of tender: choose another folder")]
+    PackagesOfAnother(PathBuf),
+    /// Another server works with the package folder.
+    #[error("another tender is running on the package folder {0}: stop it first, or choose another folder")]
+    PackagesInUse(PathBuf),
 }
 
 /// An open installation.
@@ -43,6 +59,15 @@ impl Installation {
         DataFolder::create(config.data_folder.clone(), config.database.clone(), config.packages.clone())
     }
 
+    /// Opens an installation that is there: for commands that only look or take away. Blocks.
+    pub fn open_existing(config: &StorageConfig, clock: Clock) -> Result<Self, InstallationError> {
+        let database = DataFolder::database_of(&config.data_folder, config.database.as_deref());
+        if !database.exists() {
+            return Err(InstallationError::NotThere(config.data_folder.clone()));
+        }
+        Self::open(&Self::folder(config)?, config.secret.as_ref(), clock)
+    }
+
     /// Opens an installation; makes the database and the secret if they are missing. Blocks.
     pub fn open(folder: &DataFolder, given: Option<&Secret>, clock: Clock) -> Result<Self, InstallationError> {
         folder.exclusively(|| {
@@ -51,12 +76,26 @@ impl Installation {
                 None => stored_or_new_secret(folder)?,
             };
             let packages = PackageFolder::open(folder.packages())?;
-            if !folder.database().exists() && packages.has_packages()? {
-                return Err(InstallationError::UnknownPackages(folder.packages().to_owned()));
-            }
             let store = Store::open(folder.database(), clock)?;
             Ok(Self { store, keys: Keys::new(&secret), packages })
         })
+    }
+
+    /// For the server: takes the package folder, as long as the returned lock is kept.
+    pub async fn claim_packages(&self) -> Result<InstanceLock, InstallationError> {
+        let proposed = Uuid::new_v4().to_string();
+        let known =
+            self.store.write(move |tx| facts::find_or_put(tx, facts::INSTALLATION, proposed.as_bytes())).await?;
+        let installation = String::from_utf8_lossy(&known).into_owned();
+        let packages = self.packages.clone();
+        let claiming = tokio::task::spawn_blocking(move || packages.claim(&installation));
+        let folder = || self.packages.root().to_owned();
+        match claiming.await.map_err(|_| StoreError::Abandoned)?? {
+            Claim::Ours(lock) => Ok(lock),
+            Claim::InUse => Err(InstallationError::PackagesInUse(folder())),
+            Claim::OtherInstallation => Err(InstallationError::PackagesOfAnother(folder())),
+            Claim::UnknownPackages => Err(InstallationError::UnknownPackages(folder())),
+        }
     }
 
     /// For the server: its secret is the one that counts from now on.
@@ -86,9 +125,8 @@ impl Installation {
 }
 
 fn stored_or_new_secret(folder: &DataFolder) -> Result<Secret, InstallationError> {
-    let stored = folder.read_secret()?.and_then(|text| Secret::parse(&text).ok());
-    if let Some(secret) = stored {
-        return Ok(secret);
+    if let Some(text) = folder.read_secret()? {
+        return Secret::parse(&text).map_err(|_| InstallationError::DamagedSecret(folder.root().to_owned()));
     }
     let secret = Secret::generate()?;
     folder.write_secret(secret.reveal())?;

@@ -11,6 +11,10 @@ use crate::domain::{MacAddress, Timestamp};
 /// How long a device token is good for; devices authorize again when it ends.
 pub const LIFETIME: Duration = Duration::from_secs(300);
 
+/// How much later than now a token may have been made: by a server that was restarted on a clock that lost some time.
+/// One made later still would be good for too long.
+const TOLERANCE: Duration = Duration::from_secs(60);
+
 #[derive(Serialize, Deserialize)]
 struct Claims {
     device_id: String,
@@ -35,8 +39,9 @@ pub fn issue(keys: &Keys, mac_address: &MacAddress, now: Timestamp) -> Result<St
 pub fn verify(keys: &Keys, token: &str, now: Timestamp) -> Option<MacAddress> {
     let claims: Claims = token.verify_with_key(&keys.device_token).ok()?;
     let lifetime = Duration::from_secs(u64::try_from(claims.expires).ok()?);
-    let ends = Timestamp::from_unix_seconds(claims.created_at).saturating_add(lifetime);
-    if now >= ends {
+    let created = Timestamp::from_unix_seconds(claims.created_at);
+    let is_from_the_future = created > now.saturating_add(TOLERANCE);
+    if is_from_the_future || now >= created.saturating_add(lifetime) {
         return None;
     }
     MacAddress::parse(&claims.device_id).ok()
@@ -57,6 +62,8 @@ mod tests {
         let mac_address = MacAddress::parse("00:11:22:33:44:55").unwrap();
         let token = issue(&keys(), &mac_address, issued).unwrap();
         assert_eq!(verify(&keys(), &token, issued), Some(mac_address.clone()));
+        let much_earlier = Timestamp::from_unix_seconds(issued.unix_seconds() - 61);
+        assert_eq!(verify(&keys(), &token, much_earlier), None);
         let last_second = issued.saturating_add(LIFETIME - Duration::from_secs(1));
         assert_eq!(verify(&keys(), &token, last_second), Some(mac_address));
         assert_eq!(verify(&keys(), &token, issued.saturating_add(LIFETIME)), None);

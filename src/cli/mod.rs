@@ -8,7 +8,7 @@ mod token;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::config::ConfigError;
 
@@ -34,12 +34,16 @@ enum Command {
 
 /// Runs what the command line says.
 pub fn run() -> ExitCode {
-    let command = match CommandLine::try_parse() {
-        Ok(CommandLine { command }) => command,
+    let matches = match CommandLine::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return usage(&error),
+    };
+    let CommandLine { command } = match CommandLine::from_arg_matches(&matches) {
+        Ok(command_line) => command_line,
         Err(error) => return usage(&error),
     };
     let result = match command {
-        Command::Serve(arguments) => serve::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Token(arguments) => token::run(arguments),
     };

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use anyhow::Context;
+use clap::ArgMatches;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
@@ -28,9 +29,14 @@ pub struct ServeArguments {
     file: FileOption,
 }
 
-/// Serves until SIGTERM or SIGINT.
-pub fn run(arguments: ServeArguments) -> anyhow::Result<ExitCode> {
-    let config = Config::new(arguments.storage, arguments.serve, &arguments.file)?;
+/// Serves until SIGTERM or SIGINT. `matches` tell flags from variables.
+pub fn run(arguments: ServeArguments, matches: Option<&ArgMatches>) -> anyhow::Result<ExitCode> {
+    let ServeArguments { storage, serve: options, file } = arguments;
+    let options = match matches {
+        Some(matches) => options.prefer_flags(matches),
+        None => options,
+    };
+    let config = Config::new(storage, options, &file)?;
     let stderr = std::io::stderr;
     let lines =
         tracing_subscriber::fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr).with_target(false);
@@ -53,12 +59,23 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let data_folder = config.storage.data_folder.clone();
     let running = App::start(config, listener, Clock::system()).await?;
     tracing::info!(address = %running.address, data = %data_folder.display(), "serving");
+    let mut told_to_stop = async || {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
+    told_to_stop().await;
+    tracing::info!("stopping: letting what has begun come to its end; a second signal does not wait for it");
+    let hurry = running.hurry();
+    let mut shutdown = std::pin::pin!(running.shutdown());
     tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+        () = shutdown.as_mut() => {}
+        () = told_to_stop() => {
+            hurry.cancel();
+            shutdown.await;
+        }
     }
-    tracing::info!("stopping: letting what has begun come to its end");
-    running.shutdown().await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -15,6 +15,8 @@ use crate::installation::Installation;
 use crate::store::access_tokens;
 use crate::usecase::issue_token::issue_token;
 
+const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
+
 /// Arguments of `tender token`.
 #[derive(Args)]
 pub struct TokenArguments {
@@ -63,6 +65,15 @@ struct Place {
     file: FileOption,
 }
 
+/// What a command needs of the data that it works on.
+#[derive(Clone, Copy)]
+enum Need {
+    /// It must be there: a mistyped folder shall not become an installation.
+    There,
+    /// It is made if it is missing.
+    Made,
+}
+
 #[derive(Clone, Copy)]
 enum Lifetime {
     Never,
@@ -74,8 +85,8 @@ fn parse_lifetime(text: &str) -> Result<Lifetime, String> {
         return Ok(Lifetime::Never);
     }
     match humantime::parse_duration(text) {
-        Ok(duration) if duration >= Duration::from_secs(1) => Ok(Lifetime::For(duration)),
-        _ => Err("use a duration such as 12h or 30d, or \"never\"".to_owned()),
+        Ok(duration) if (Duration::from_secs(1)..=LONGEST_LIFETIME).contains(&duration) => Ok(Lifetime::For(duration)),
+        _ => Err("use a duration such as 12h or 30d, up to 100 years, or \"never\"".to_owned()),
     }
 }
 
@@ -84,23 +95,28 @@ pub fn run(arguments: TokenArguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         TokenCommand::Create(create_arguments) => {
             let CreateArguments { name, scopes, expires, place } = create_arguments;
-            with_installation(place, |installation| create(installation, name, scopes, expires))
+            with_installation(place, Need::Made, |installation| create(installation, name, scopes, expires))
         }
-        TokenCommand::List(place) => with_installation(place, list),
+        TokenCommand::List(place) => with_installation(place, Need::There, list),
         TokenCommand::Revoke(RevokeArguments { token, place }) => {
-            with_installation(place, |installation| revoke(installation, token))
+            with_installation(place, Need::There, |installation| revoke(installation, token))
         }
     }
 }
 
 /// Opens the data, lets `work` do its work, and closes it in order.
-fn with_installation<F>(place: Place, work: impl FnOnce(Installation) -> F) -> anyhow::Result<ExitCode>
+fn with_installation<F>(place: Place, need: Need, work: impl FnOnce(Installation) -> F) -> anyhow::Result<ExitCode>
 where
     F: Future<Output = anyhow::Result<()>>,
 {
     let config = StorageConfig::new(place.storage, &place.file)?;
-    let folder = Installation::folder(&config)?;
-    let installation = Installation::open(&folder, config.secret.as_ref(), Clock::system())?;
+    let installation = match need {
+        Need::There => Installation::open_existing(&config, Clock::system())?,
+        Need::Made => {
+            let folder = Installation::folder(&config)?;
+            Installation::open(&folder, config.secret.as_ref(), Clock::system())?
+        }
+    };
     let store = installation.store.clone();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {

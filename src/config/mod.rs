@@ -18,6 +18,8 @@ const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 5000;
 const DEFAULT_DATA_FOLDER: &str = "tender-data";
 const DEFAULT_CONNECTIONS: usize = 1024;
+/// More than any gateway has file descriptors for.
+const MOST_CONNECTIONS: usize = 1_000_000;
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 const DEFAULT_LOG: &str = "info";
 /// The reference server's way to give the secret. Not a flag: command lines can be read by everybody on the machine.
@@ -77,15 +79,20 @@ impl StorageConfig {
     /// Makes sense of the options of a command that is not `serve`.
     pub fn new(options: StorageOptions, file: &FileOption) -> Result<Self, ConfigError> {
         let contents = read_file(file)?;
-        Self::resolve(options.or(contents.storage))
+        Self::resolve(options, contents.storage)
     }
 
-    fn resolve(options: StorageOptions) -> Result<Self, ConfigError> {
+    fn resolve(options: StorageOptions, file: StorageOptions) -> Result<Self, ConfigError> {
+        let secret = match secret(options.jwt_secret_file.as_deref())? {
+            None => file.jwt_secret_file.as_deref().map(read_secret).transpose()?,
+            given => given,
+        };
+        let options = options.or(file);
         Ok(Self {
             data_folder: options.data_dir.unwrap_or_else(default_data_folder),
             database: options.db_connstring.as_deref().map(database_path).transpose()?,
             packages: options.local_package_dir,
-            secret: secret(options.jwt_secret_file.as_deref())?,
+            secret,
         })
     }
 }
@@ -115,11 +122,11 @@ impl Config {
         };
         let options = serve.or(contents.serve);
         let max_connections = options.max_connections.unwrap_or(DEFAULT_CONNECTIONS);
-        if max_connections == 0 {
-            return refuse("max_connections is 0: nobody could connect; give at least 1");
+        if !(1..=MOST_CONNECTIONS).contains(&max_connections) {
+            return refuse(format!("max_connections must be 1 to {MOST_CONNECTIONS}"));
         }
         Ok(Self {
-            storage: StorageConfig::resolve(storage.or(contents.storage))?,
+            storage: StorageConfig::resolve(storage, contents.storage)?,
             host,
             port,
             public_url: options.public_url.as_deref().map(public_url).transpose()?,
@@ -127,6 +134,7 @@ impl Config {
                 .trusted_proxies
                 .unwrap_or_default()
                 .iter()
+                .filter(|text| !text.trim().is_empty())
                 .map(|text| network(text))
                 .collect::<Result<_, _>>()?,
             authentication_is_off: options.no_api_auth.unwrap_or(false),
@@ -200,19 +208,25 @@ fn scheme(url: &str) -> &str {
     url.split(':').next().unwrap_or_default()
 }
 
+/// The secret that flags and variables give.
 fn secret(file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
-    let given = env::var(SECRET_VARIABLE).ok();
-    let text = match (given, file) {
-        (None, None) => return Ok(None),
-        (Some(_), Some(_)) => return refuse(format!("both {SECRET_VARIABLE} and a secret file are given: give one")),
-        (Some(given), None) => given,
-        (None, Some(path)) => {
-            let text = fs::read_to_string(path)
-                .or_else(|error| refuse(format!("cannot read the secret file {}: {error}", path.display())))?;
-            text.trim_end_matches(['\r', '\n']).to_owned()
-        }
-    };
-    Secret::parse(&text).map(Some).or_else(|error| refuse(error.to_string()))
+    match (env::var(SECRET_VARIABLE), file) {
+        (Err(env::VarError::NotPresent), None) => Ok(None),
+        (Err(env::VarError::NotPresent), Some(path)) => read_secret(path).map(Some),
+        (Err(env::VarError::NotUnicode(_)), _) => refuse(format!("{SECRET_VARIABLE} is not UTF-8 text")),
+        (Ok(_), Some(_)) => refuse(format!("both {SECRET_VARIABLE} and a secret file are given: give one")),
+        (Ok(text), None) => parse_secret(&text).map(Some),
+    }
+}
+
+fn read_secret(path: &Path) -> Result<Secret, ConfigError> {
+    let text = fs::read_to_string(path)
+        .or_else(|error| refuse(format!("cannot read the secret file {}: {error}", path.display())))?;
+    parse_secret(text.trim_end_matches(['\r', '\n']))
+}
+
+fn parse_secret(text: &str) -> Result<Secret, ConfigError> {
+    Secret::parse(text).or_else(|error| refuse(error.to_string()))
 }
 
 fn public_url(text: &str) -> Result<String, ConfigError> {

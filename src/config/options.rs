@@ -4,8 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use clap::builder::BoolishValueParser;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
 use serde::Deserialize;
 
 use super::{ConfigError, refuse};
@@ -100,6 +101,17 @@ impl StorageOptions {
 }
 
 impl ServeOptions {
+    /// Lets a flag win over a variable also where two options say the same thing. `matches` are those of `serve`.
+    pub fn prefer_flags(mut self, matches: &ArgMatches) -> Self {
+        let is_flag = |option: &str| matches.value_source(option) == Some(ValueSource::CommandLine);
+        match (is_flag("listen"), is_flag("hostname") || is_flag("api_port")) {
+            (true, false) => (self.hostname, self.api_port) = (None, None),
+            (false, true) => self.listen = None,
+            _ => {}
+        }
+        self
+    }
+
     /// These, and where something is left out, `other`'s.
     pub(super) fn or(self, other: Self) -> Self {
         Self {

@@ -14,8 +14,8 @@ pub struct MacAddress(Box<str>);
 impl MacAddress {
     /// Takes what a device or a script wrote. Refuses empty, overlong and unprintable text.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let printable = text.chars().all(|character| !character.is_control());
-        if text.trim().is_empty() || !printable || text.chars().count() > MAC_ADDRESS_MAX_CHARACTERS {
+        let printable = text.chars().all(|character| !character.is_control() && !is_invisible(character));
+        if text.is_empty() || text.trim() != text || !printable || text.chars().count() > MAC_ADDRESS_MAX_CHARACTERS {
             return Err(Invalid::new(format!(
                 "the MAC address must be printable text of 1 to {MAC_ADDRESS_MAX_CHARACTERS} characters"
             )));
@@ -32,6 +32,15 @@ impl MacAddress {
     pub fn key(&self) -> MacKey {
         MacKey::of(&self.0)
     }
+}
+
+/// Characters that are not seen, or change how others are: one address could look like another to the person who accepts
+/// it (the format characters that Unicode has outside of scripts of their own).
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+    )
 }
 
 impl fmt::Display for MacAddress {
@@ -155,7 +164,7 @@ mod tests {
 
     #[test]
     fn unusable_addresses_are_refused() {
-        for text in ["", "  ", "a\nb", "a\0", &"x".repeat(65)] {
+        for text in ["", "  ", " a", "a\nb", "a\0", "a\u{202e}b", "a\u{200b}", &"x".repeat(65)] {
             assert!(MacAddress::parse(text).is_err(), "{text:?}");
         }
         assert!(MacAddress::parse(&"ü".repeat(64)).is_ok());

@@ -1,12 +1,32 @@
 //! Groups of devices, and changes of who is in them.
 
-use super::{DeviceId, GroupId, PackageId, Policy, Timestamp};
+use serde::Serialize;
+use serde_json::value::RawValue;
 
-/// Whatever a person or script attached to a group: any JSON object.
-pub type GroupMetadata = serde_json::Map<String, serde_json::Value>;
+use super::{DeviceId, GroupId, Invalid, PackageId, Policy, Timestamp};
+
+/// Whatever a person or script attached to a group: any JSON object, kept as it was written, so that no number loses a
+/// digit.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct GroupMetadata(Box<RawValue>);
+
+impl GroupMetadata {
+    /// Takes the text of a JSON object, nested at most as deep as `serde_json` reads.
+    pub fn parse(json: &str) -> Result<Self, Invalid> {
+        let not_an_object = |error| Invalid::new(format!("group metadata is not a JSON object: {error}"));
+        serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(json).map_err(not_an_object)?;
+        RawValue::from_string(json.trim().to_owned()).map(Self).map_err(not_an_object)
+    }
+
+    /// The JSON text.
+    pub fn as_str(&self) -> &str {
+        self.0.get()
+    }
+}
 
 /// A group: devices that share packages and a policy.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Group {
     /// Identifier.
     pub id: GroupId,
@@ -29,4 +49,25 @@ pub struct MembershipChange {
     pub add: Vec<DeviceId>,
     /// Devices that must be in this group, once the additions are made.
     pub remove: Vec<DeviceId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_is_kept_to_the_last_digit() {
+        let json = r#"{"b": 12345678901234567890123, "a": [1.10, {"c": null}]}"#;
+        let metadata = GroupMetadata::parse(json).unwrap();
+        assert_eq!(metadata.as_str(), json);
+        assert_eq!(serde_json::to_string(&metadata).unwrap(), json);
+    }
+
+    #[test]
+    fn only_objects_are_metadata() {
+        let deep = format!("{{\"a\":{}{}}}", "[".repeat(1000), "]".repeat(1000));
+        for json in ["", "[]", "1", "null", "{", "{} {}", "{\"a\":}", &deep] {
+            assert!(GroupMetadata::parse(json).is_err(), "{json}");
+        }
+    }
 }

@@ -101,6 +101,8 @@ impl StorageDirectory {
             name.len() <= STORAGE_DIRECTORY_PART_MAX_BYTES
                 && name.chars().next().is_some_and(|first| first.is_alphanumeric() || first == '_')
                 && name.chars().all(|character| character.is_alphanumeric() || "_-.+@ ".contains(character))
+                // That is how package files are named.
+                && Uuid::try_parse(name).is_err()
         };
         let text = text.strip_suffix('/').unwrap_or(text);
         if text.len() > STORAGE_DIRECTORY_MAX_BYTES || !text.split('/').all(plain_name) {
@@ -176,6 +178,7 @@ mod tests {
             "a\nb",
             " a",
             "~",
+            "6f7483ac-5cde-467f-acf7-39e4b397e313",
             "a:b",
             "C:\\x",
             "%2e%2e",

@@ -14,6 +14,8 @@ use super::error::ApiError;
 
 /// The longest pause between two pieces of a body.
 const PIECE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The longest time for a body that is read as a whole: a byte now and then would keep a connection for days.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// Before a request is refused, so much of its body is read and for so long: some clients see a broken connection instead
 /// of the reply while they are still sending.
 const DRAIN_BYTES: usize = 16 * 1024 * 1024;
@@ -80,6 +82,10 @@ impl RequestBody {
 
     /// The whole body. 400 if it breaks off, 408 if it does not come, 413 if it is longer than `limit_bytes`.
     pub async fn read(&mut self, limit_bytes: usize) -> Result<Bytes, ApiError> {
+        timeout(BODY_TIMEOUT, self.join_pieces(limit_bytes)).await.unwrap_or(Err(ApiError::RequestTimeout))
+    }
+
+    async fn join_pieces(&mut self, limit_bytes: usize) -> Result<Bytes, ApiError> {
         let limit_exceeded = |length: u64| length > limit_bytes as u64;
         if self.declared_length.is_some_and(limit_exceeded) {
             return Err(self.refuse(ApiError::PayloadTooLarge(limit_bytes)).await);

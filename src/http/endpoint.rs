@@ -74,16 +74,23 @@ where
     F: Future<Output = Result<Response, ApiError>> + Send,
 {
     let audience = guard.audience();
+    // A client that hangs up takes its request's future with it. What people change must not stop half way.
+    let runs_to_its_end = method != Method::GET && matches!(audience, Audience::Management(_));
     let run: Run<P> = Arc::new(move |api, parameter, mut request| {
         let (guard, handler) = (guard.clone(), handler.clone());
-        async move {
+        let answer = async move {
             let result = match guard.admit(&api, &request.headers).await {
                 Ok(caller) => handler(api, caller, parameter, request).await,
                 Err(refusal) => Err(request.body.refuse(refusal).await),
             };
             result.unwrap_or_else(ApiError::into_response)
+        };
+        if runs_to_its_end {
+            let running = tokio::spawn(answer);
+            running.map(|response| response.unwrap_or_else(|error| ApiError::internal(error).into_response())).boxed()
+        } else {
+            answer.boxed()
         }
-        .boxed()
     });
     Endpoint { method, audience, run }
 }

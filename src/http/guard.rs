@@ -11,7 +11,7 @@ use super::Api;
 use super::error::ApiError;
 use crate::auth::{access_token, device_token};
 use crate::domain::{MacAddress, Scope, Scopes};
-use crate::store::{StoreError, access_tokens};
+use crate::store::access_tokens;
 
 /// Lets a caller in, or not.
 pub trait Guard: Clone + Send + Sync + 'static {
@@ -110,8 +110,7 @@ impl Guard for Management {
         let token =
             bearer_token(headers).and_then(|token| access_token::verify(&api.keys, token, now)).ok_or_else(refused)?;
         let id = token.id.clone();
-        let is_valid = api.store.read(move |connection| access_tokens::is_valid(connection, &id)).await;
-        if !is_valid.map_err(|error: StoreError| ApiError::from(error))? {
+        if !api.store.read(move |connection| access_tokens::is_valid(connection, &id)).await? {
             return Err(refused());
         }
         require(&token.scopes, self.0)?;

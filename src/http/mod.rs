@@ -14,7 +14,6 @@ mod management;
 mod range;
 mod reply;
 pub mod serve;
-mod upload;
 
 use std::sync::Arc;
 

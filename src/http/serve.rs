@@ -48,8 +48,15 @@ impl Limits {
     }
 }
 
-/// Serves `route` on `listener` until `shutdown`, then lets what has begun come to its end.
-pub async fn serve(listener: TcpListener, route: Route, limits: Limits, shutdown: CancellationToken) {
+/// Serves `route` on `listener` until `shutdown`, then lets what has begun come to its end, unless `hurry` says that there is
+/// no time for it.
+pub async fn serve(
+    listener: TcpListener,
+    route: Route,
+    limits: Limits,
+    shutdown: CancellationToken,
+    hurry: CancellationToken,
+) {
     let places = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     let give_up = CancellationToken::new();
@@ -68,7 +75,8 @@ pub async fn serve(listener: TcpListener, route: Route, limits: Limits, shutdown
     }
     drop(listener);
     connections.close();
-    if timeout(limits.drain, connections.wait()).await.is_err() {
+    let drained = timeout(limits.drain, hurry.run_until_cancelled(connections.wait()));
+    if !matches!(drained.await, Ok(Some(()))) {
         tracing::warn!(connections = connections.len(), "giving up connections that did not come to an end");
         give_up.cancel();
         connections.wait().await;

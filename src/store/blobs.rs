@@ -15,12 +15,28 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::StoreError;
-use super::folder::{create_private_directory, private_file, sync_directory};
+use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
 use crate::domain::{Package, Sha256Digest, StorageDirectory};
 
 /// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
 /// [`StorageDirectory`] cannot begin with a dot.
 const UPLOADS: &str = ".uploads";
+
+/// Says whose packages these are, and is locked by the server that works with them.
+const OWNER: &str = ".tender";
+
+/// What a server finds when it wants to work with a package folder.
+#[derive(Debug)]
+pub enum Claim {
+    /// It is this installation's, and locked for as long as this is kept.
+    Ours(InstanceLock),
+    /// Another server works with it.
+    InUse,
+    /// It is another installation's.
+    OtherInstallation,
+    /// It holds packages, and nothing says whose they are.
+    UnknownPackages,
+}
 
 /// The folder of the stored packages.
 #[derive(Debug, Clone)]
@@ -35,6 +51,11 @@ impl PackageFolder {
         Ok(Self { root: root.into() })
     }
 
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// Begins a file for an upload. Blocks.
     pub fn begin_upload(&self) -> Result<Upload, StoreError> {
         let uuid = Uuid::new_v4();
@@ -44,11 +65,12 @@ impl PackageFolder {
         Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash: Sha256::new(), length_bytes: 0 })
     }
 
-    /// Opens a stored package for reading. Blocks.
-    pub fn read(&self, package: &Package) -> Result<PackageFile, StoreError> {
+    /// Opens a stored package for reading; `None` if its file is gone, as it is right after a removal. Blocks.
+    pub fn read(&self, package: &Package) -> Result<Option<PackageFile>, StoreError> {
         let path = self.path(package.description.directory(), package.uuid);
         match File::open(&path) {
-            Ok(file) => Ok(PackageFile(Arc::new(file))),
+            Ok(file) => Ok(Some(PackageFile(Arc::new(file)))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::file(path, error)),
         }
     }
@@ -62,47 +84,45 @@ impl PackageFolder {
         }
     }
 
-    /// Whether any package file is here.
-    pub fn has_packages(&self) -> Result<bool, StoreError> {
-        Ok(!self.stored_files()?.is_empty())
+    /// Takes the folder for a server of this installation. Blocks.
+    ///
+    /// A server sweeps what its database does not know, so it must never do that to somebody else's packages.
+    pub fn claim(&self, installation: &str) -> Result<Claim, StoreError> {
+        let path = self.root.join(OWNER);
+        let failed = |error| StoreError::file(&path, error);
+        let owner = match fs::read_to_string(&path) {
+            Ok(owner) => owner.trim().to_owned(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(failed(error)),
+        };
+        if !owner.is_empty() && owner != installation {
+            return Ok(Claim::OtherInstallation);
+        }
+        if owner.is_empty() && !self.stored_files().is_empty() {
+            return Ok(Claim::UnknownPackages);
+        }
+        let Some(lock) = InstanceLock::take(&path)? else { return Ok(Claim::InUse) };
+        if owner.is_empty() {
+            fs::write(&path, installation).and_then(|()| File::open(&path)?.sync_all()).map_err(failed)?;
+            sync_directory(&self.root).map_err(failed)?;
+        }
+        Ok(Claim::Ours(lock))
     }
 
-    /// Deletes what broken-off uploads and removals left: all of `.uploads/`, and package files whose name is not in
+    /// Deletes what broken-off uploads and removals left: files in `.uploads/`, and package files whose name is not in
     /// `known`. Files that are not named like packages stay. Returns how many were deleted. For a time when nothing is
-    /// being published; blocks.
-    pub fn sweep(&self, known: &HashSet<Uuid>) -> Result<usize, StoreError> {
-        let uploads = self.root.join(UPLOADS);
-        let mut leftovers = Vec::new();
-        for entry in fs::read_dir(&uploads).map_err(|error| StoreError::file(&uploads, error))? {
-            leftovers.push(entry.map_err(|error| StoreError::file(&uploads, error))?.path());
-        }
-        let orphans = self.stored_files()?.into_iter().filter(|(uuid, _)| !known.contains(uuid));
-        leftovers.extend(orphans.map(|(_, path)| path));
-        for path in &leftovers {
-            fs::remove_file(path).map_err(|error| StoreError::file(path, error))?;
-        }
-        Ok(leftovers.len())
+    /// being published, in a folder that is ours; blocks.
+    pub fn sweep(&self, known: &HashSet<Uuid>) -> usize {
+        let unfinished = files_below(&self.root.join(UPLOADS));
+        let orphans = self.stored_files().into_iter().filter(|(uuid, _)| !known.contains(uuid)).map(|(_, path)| path);
+        unfinished.into_iter().chain(orphans).filter(|path| remove_leftover(path)).count()
     }
 
     /// All files that are named like packages, in the folder and the directories below it.
-    fn stored_files(&self) -> Result<Vec<(Uuid, PathBuf)>, StoreError> {
-        let mut files = Vec::new();
-        let mut directories = vec![self.root.to_path_buf()];
-        while let Some(directory) = directories.pop() {
-            let failed = |error| StoreError::file(&directory, error);
-            for entry in fs::read_dir(&directory).map_err(failed)? {
-                let entry = entry.map_err(failed)?;
-                let kind = entry.file_type().map_err(failed)?;
-                let name = entry.file_name();
-                if kind.is_dir() && name != UPLOADS {
-                    directories.push(entry.path());
-                } else if kind.is_file() {
-                    let uuid = name.to_str().and_then(|name| Uuid::try_parse(name).ok());
-                    files.extend(uuid.map(|uuid| (uuid, entry.path())));
-                }
-            }
-        }
-        Ok(files)
+    fn stored_files(&self) -> Vec<(Uuid, PathBuf)> {
+        let uploads = self.root.join(UPLOADS);
+        let named = |path: PathBuf| Some((Uuid::try_parse(path.file_name()?.to_str()?).ok()?, path));
+        files_below(&self.root).into_iter().filter(|path| !path.starts_with(&uploads)).filter_map(named).collect()
     }
 
     fn directory(&self, directory: Option<&StorageDirectory>) -> PathBuf {
@@ -111,6 +131,39 @@ impl PackageFolder {
 
     fn path(&self, directory: Option<&StorageDirectory>, uuid: Uuid) -> PathBuf {
         self.directory(directory).join(uuid.to_string())
+    }
+}
+
+/// All files in a directory and below it. What cannot be looked into, such as `lost+found`, is passed over.
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    let mut directories = vec![directory.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        let entries = match fs::read_dir(&directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                tracing::warn!(path = %directory.display(), %error, "passed over a directory in the package folder");
+                continue;
+            }
+        };
+        for entry in entries.flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => directories.push(entry.path()),
+                Ok(kind) if kind.is_file() => files.push(entry.path()),
+                _ => {}
+            }
+        }
+    }
+    files
+}
+
+fn remove_leftover(path: &Path) -> bool {
+    match fs::remove_file(path) {
+        Ok(()) => true,
+        Err(error) => {
+            tracing::warn!(path = %path.display(), %error, "could not delete what was left over");
+            false
+        }
     }
 }
 

@@ -7,7 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{
-    DeviceId, GroupId, KeyFingerprint, MacAddress, MacKey, Metadata, PackageId, Policy, Sha256Digest, Timestamp,
+    DeviceId, GroupId, GroupMetadata, KeyFingerprint, MacAddress, MacKey, Metadata, PackageId, Policy, Sha256Digest,
+    Timestamp,
 };
 
 macro_rules! integer_column {
@@ -89,7 +90,25 @@ impl ToSql for MacAddress {
     }
 }
 
+impl FromSql for MacKey {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        MacAddress::column_result(value).map(|mac_address| mac_address.key())
+    }
+}
+
 impl ToSql for MacKey {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.as_str()))
+    }
+}
+
+impl FromSql for GroupMetadata {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::parse(value.as_str()?).map_err(FromSqlError::other)
+    }
+}
+
+impl ToSql for GroupMetadata {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::from(self.as_str()))
     }

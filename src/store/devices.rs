@@ -25,14 +25,20 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Device> {
     })
 }
 
-/// Hands each device to `visit`, ordered by identifier, as it is now: a fleet is larger than what one wants in memory.
-pub fn for_each(connection: &Connection, presence: &Presence, mut visit: impl FnMut(Device)) -> Result<(), StoreError> {
-    let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY devices.id"))?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let mut device = from_row(row)?;
+/// Hands each device to `visit`, ordered by identifier, as it is now: a fleet is larger than what one wants in memory. Ends
+/// at the first error.
+pub fn for_each<E: From<StoreError>>(
+    connection: &Connection,
+    presence: &Presence,
+    mut visit: impl FnMut(Device) -> Result<(), E>,
+) -> Result<(), E> {
+    let sql = format!("{SELECT} ORDER BY devices.id");
+    let mut statement = connection.prepare_cached(&sql).map_err(StoreError::from)?;
+    let mut rows = statement.query([]).map_err(StoreError::from)?;
+    while let Some(row) = rows.next().map_err(StoreError::from)? {
+        let mut device = from_row(row).map_err(StoreError::from)?;
         presence.overlay(&mut device);
-        visit(device);
+        visit(device)?;
     }
     Ok(())
 }

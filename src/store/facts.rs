@@ -8,6 +8,9 @@ use super::writer::WriteTx;
 /// Tells whether a command runs with the same secret as the server did.
 pub const SECRET_CHECK: &str = "secret_check";
 
+/// Tells this installation from others.
+pub const INSTALLATION: &str = "installation";
+
 /// The value kept under `name`.
 pub fn find(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT value FROM facts WHERE name = ?1")?;
@@ -21,4 +24,13 @@ pub fn put(tx: &WriteTx<'_>, name: &str, value: &[u8]) -> Result<(), StoreError>
         (name, value),
     )?;
     Ok(())
+}
+
+/// The value kept under `name`, which from now on is `proposed` if there was none.
+pub fn find_or_put(tx: &WriteTx<'_>, name: &str, proposed: &[u8]) -> Result<Vec<u8>, StoreError> {
+    if let Some(known) = find(tx.connection(), name)? {
+        return Ok(known);
+    }
+    put(tx, name, proposed)?;
+    Ok(proposed.to_vec())
 }

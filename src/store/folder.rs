@@ -14,6 +14,7 @@ mod names {
     pub const SECRETS: &str = "secrets";
     pub const JWT_SECRET: &str = "jwt-secret";
     pub const INSTANCE_LOCK: &str = "tender.lock";
+    pub const LOCK_SUFFIX: &str = "-lock";
 }
 
 /// The places of one installation. Making one makes the folders.
@@ -24,15 +25,28 @@ pub struct DataFolder {
     packages: PathBuf,
 }
 
-/// Held as long as the server runs: no second one can use the same data folder.
+/// Held as long as a server runs: no second one can use the same thing.
 #[derive(Debug)]
 pub struct InstanceLock(#[expect(dead_code, reason = "the lock lasts as long as the open file")] File);
+
+impl InstanceLock {
+    /// Locks the file at `path`, which is made if it is missing; `None` if another process has it.
+    pub(super) fn take(path: &Path) -> Result<Option<Self>, StoreError> {
+        let failed = |error| StoreError::file(path, error);
+        let file = private_file().create(true).truncate(false).open(path).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}
 
 impl DataFolder {
     /// Makes `root` and what belongs into it. The database and the packages may be elsewhere.
     pub fn create(root: PathBuf, database: Option<PathBuf>, packages: Option<PathBuf>) -> Result<Self, StoreError> {
         let folder = Self {
-            database: database.unwrap_or_else(|| root.join(names::DATABASE)),
+            database: Self::database_of(&root, database.as_deref()),
             packages: packages.unwrap_or_else(|| root.join(names::PACKAGES)),
             root,
         };
@@ -48,6 +62,11 @@ impl DataFolder {
         // A parent that we may pass but not read cannot be synced; whoever made it so made the folder in it, too.
         let _ = sync_directory(parent);
         Ok(folder)
+    }
+
+    /// Where the database of a data folder is, if it is not `elsewhere`.
+    pub fn database_of(root: &Path, elsewhere: Option<&Path>) -> PathBuf {
+        elsewhere.map_or_else(|| root.join(names::DATABASE), Path::to_owned)
     }
 
     /// The data folder itself.
@@ -73,16 +92,13 @@ impl DataFolder {
         setup()
     }
 
-    /// Takes the data folder for a server; `None` if another one has it.
-    pub fn lock_instance(&self) -> Result<Option<InstanceLock>, StoreError> {
-        let path = self.root.join(names::INSTANCE_LOCK);
-        let failed = |error| StoreError::file(&path, error);
-        let file = private_file().create(true).truncate(false).open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Some(InstanceLock(file))),
-            Err(TryLockError::WouldBlock) => Ok(None),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
-        }
+    /// Takes the data folder and the database for a server; `None` if another one has either.
+    pub fn lock_instance(&self) -> Result<Option<[InstanceLock; 2]>, StoreError> {
+        let mut beside_database = self.database.clone().into_os_string();
+        beside_database.push(names::LOCK_SUFFIX);
+        let Some(folder) = InstanceLock::take(&self.root.join(names::INSTANCE_LOCK))? else { return Ok(None) };
+        let Some(database) = InstanceLock::take(Path::new(&beside_database))? else { return Ok(None) };
+        Ok(Some([folder, database]))
     }
 
     /// The secret's text, if one was made. Call inside [`DataFolder::exclusively`].

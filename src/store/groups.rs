@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, HashSet};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::StoreError;
-use super::convert::Json;
 use super::writer::{Change, WriteTx};
 use crate::domain::{DeviceId, Group, GroupId, GroupMetadata, MembershipChange, PackageId, Policy};
 
@@ -13,7 +12,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
     Ok(Group {
         id: row.get(0)?,
         created: row.get(1)?,
-        metadata: row.get::<_, Json<_>>(2)?.0,
+        metadata: row.get(2)?,
         policy: row.get(3)?,
         devices: Vec::new(),
         packages: Vec::new(),
@@ -70,7 +69,7 @@ pub fn create(tx: &WriteTx<'_>, metadata: GroupMetadata) -> Result<Group, StoreE
     let mut statement = tx
         .connection()
         .prepare_cached("INSERT INTO groups (created_at, metadata, policy) VALUES (?1, ?2, ?3) RETURNING id")?;
-    let id = statement.query_row((tx.now(), Json(&metadata), &policy), |row| row.get(0))?;
+    let id = statement.query_row((tx.now(), &metadata, &policy), |row| row.get(0))?;
     Ok(Group { id, created: tx.now(), devices: Vec::new(), packages: Vec::new(), metadata, policy })
 }
 

@@ -26,7 +26,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-pub use blobs::{PackageFile, PackageFolder, PublishedFile, StagedFile, Upload};
+pub use blobs::{Claim, PackageFile, PackageFolder, PublishedFile, StagedFile, Upload};
 pub use folder::{DataFolder, InstanceLock};
 pub use presence::{Assignment, Presence};
 pub use writer::{Change, Generations, WriteTx};

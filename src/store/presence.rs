@@ -62,9 +62,10 @@ impl Presence {
         Self { generations, tracked: Mutex::default() }
     }
 
-    /// A device was heard. Says which device and group that is; `None` if this must be read from disk first
-    /// (and told with [`Presence::heard_after_reading`]), because the device is new here or assignments changed.
-    pub fn heard(&self, mac_key: &MacKey, metadata: &Metadata, now: Timestamp) -> Option<Assignment> {
+    /// A device was heard, and perhaps said something about itself. Says which device and group that is; `None` if this must
+    /// be read from disk first (and told with [`Presence::heard_after_reading`]), because the device is new here or
+    /// assignments changed.
+    pub fn heard(&self, mac_key: &MacKey, metadata: Option<&Metadata>, now: Timestamp) -> Option<Assignment> {
         let generation = self.generations.current(Change::Assignments);
         let mut tracked = self.lock();
         let device = tracked.devices.get_mut(mac_key).filter(|device| device.generation == generation)?;
@@ -80,7 +81,7 @@ impl Presence {
         assignment: Assignment,
         stored: Metadata,
         generation: u64,
-        metadata: &Metadata,
+        metadata: Option<&Metadata>,
         now: Timestamp,
     ) {
         let mut tracked = self.lock();
@@ -192,12 +193,12 @@ impl Presence {
 }
 
 impl TrackedDevice {
-    fn report(&mut self, metadata: &Metadata, now: Timestamp) {
+    fn report(&mut self, metadata: Option<&Metadata>, now: Timestamp) {
         if self.last_access < now {
             self.last_access = now;
             self.access_is_unsaved = true;
         }
-        if self.metadata != *metadata {
+        if let Some(metadata) = metadata.filter(|metadata| self.metadata != **metadata) {
             self.metadata.clone_from(metadata);
             self.metadata_is_unsaved = true;
         }

@@ -9,6 +9,10 @@ use super::presence::Presence;
 use super::writer::WriteTx;
 use crate::domain::{KeyFingerprint, MacKey, Registration};
 
+/// How many registrations are kept: many more than a person would look through, and few enough that somebody who makes
+/// them up does not fill the disk.
+pub const LIMIT: usize = 4096;
+
 const SELECT: &str = "SELECT mac_address, public_key, metadata, last_appeared_at, key_fingerprint FROM registrations";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<(Registration, KeyFingerprint)> {
@@ -34,20 +38,25 @@ pub fn list(connection: &Connection, presence: &Presence) -> Result<Vec<Registra
 }
 
 /// Keeps a registration, or what is new about the one of this MAC address and key. A MAC address that is known already
-/// keeps its first spelling.
+/// keeps its first spelling. Nothing is kept of a device that was accepted with this key meanwhile.
+///
+/// At most [`LIMIT`] registrations are kept: of more, those go that have not appeared for the longest time. A device that
+/// still waits appears again.
 pub fn put(
     tx: &WriteTx<'_>,
     presence: &Arc<Presence>,
     registration: Registration,
     fingerprint: KeyFingerprint,
 ) -> Result<(), StoreError> {
-    tx.connection()
+    let connection = tx.connection();
+    let written = connection
         .prepare_cached(
             "INSERT INTO registrations (mac_key, mac_address, public_key, key_fingerprint, metadata, last_appeared_at)
-             VALUES (?1, coalesce(
+             SELECT ?1, coalesce(
                 (SELECT mac_address FROM devices WHERE mac_key = ?1),
                 (SELECT mac_address FROM registrations WHERE mac_key = ?1 ORDER BY id LIMIT 1),
-                ?2), ?3, ?4, ?5, ?6)
+                ?2), ?3, ?4, ?5, ?6
+             WHERE NOT EXISTS (SELECT 1 FROM devices WHERE mac_key = ?1 AND key_fingerprint = ?4)
              ON CONFLICT (mac_key, key_fingerprint) DO UPDATE
              SET metadata = excluded.metadata, last_appeared_at = max(last_appeared_at, excluded.last_appeared_at)",
         )?
@@ -59,9 +68,23 @@ pub fn put(
             &registration.metadata,
             registration.last_appeared,
         ))?;
+    if written == 0 {
+        return Ok(());
+    }
+    let mut evict = connection.prepare_cached(
+        "DELETE FROM registrations WHERE id IN (
+             SELECT id FROM registrations ORDER BY last_appeared_at DESC, id DESC LIMIT -1 OFFSET ?1
+         ) RETURNING mac_key, key_fingerprint",
+    )?;
+    let evicted = evict.query_map([LIMIT], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<Vec<_>, _>>()?;
     // On the writer's thread, so that this and a removal reach the memory in the order in which they reached the disk.
     let presence = presence.clone();
-    tx.after_commit(move || presence.registration_was_written(&registration, fingerprint));
+    tx.after_commit(move || {
+        presence.registration_was_written(&registration, fingerprint);
+        for (mac_key, fingerprint) in &evicted {
+            presence.registration_was_taken(mac_key, *fingerprint);
+        }
+    });
     Ok(())
 }
 

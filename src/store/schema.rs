@@ -85,10 +85,20 @@ fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn schema_objects(connection: &Connection) -> rusqlite::Result<Vec<(String, String, Option<String>)>> {
-    let mut statement = connection
-        .prepare("SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name")?;
-    statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
+/// Tables and indexes: type, name, and how it is defined, whatever the comments and white space.
+fn schema_objects(connection: &Connection) -> rusqlite::Result<Vec<(String, String, String)>> {
+    let mut statement = connection.prepare(
+        "SELECT type, name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name",
+    )?;
+    let objects =
+        statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, definition(&row.get::<_, String>(2)?))))?;
+    objects.collect()
+}
+
+/// A definition without comments (none of our texts holds `--`) and white space.
+fn definition(sql: &str) -> String {
+    let without_comments = sql.lines().map(|line| line.split("--").next().unwrap_or_default());
+    without_comments.flat_map(str::chars).filter(|character| !character.is_whitespace()).collect()
 }
 
 /// The latest date in the database: time goes on from there, whatever the wall clock says after a restart.
@@ -125,6 +135,14 @@ mod tests {
         let fresh = Connection::open_in_memory().unwrap();
         fresh.execute_batch(SCHEMA).unwrap();
         assert_eq!(schema_objects(&reopened).unwrap(), schema_objects(&fresh).unwrap());
+    }
+
+    #[test]
+    fn comments_are_no_part_of_the_schema() {
+        let definitions =
+            ["CREATE TABLE a (b TEXT) STRICT", "CREATE TABLE a (\n    -- A comment.\n    b  TEXT\n) STRICT"];
+        assert_eq!(definition(definitions[0]), definition(definitions[1]));
+        assert_ne!(definition(definitions[0]), definition("CREATE TABLE a (c TEXT) STRICT"));
     }
 
     #[test]

@@ -8,9 +8,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use super::hear_device::hear_device;
 use crate::domain::resolver::{Outcome, Plan, State};
 use crate::domain::{DeviceReport, GroupId, Metadata, Package, Policy, keys};
-use crate::store::{Assignment, Change, Store, StoreError, devices, groups, packages};
+use crate::store::{Change, Store, StoreError, groups, packages};
 
 /// Outcomes that one plan remembers; with more states than that it starts over.
 const REMEMBERED_OUTCOMES: usize = 4096;
@@ -66,7 +67,8 @@ struct RememberingPlan {
 
 /// Notes that the device was heard, and says what it is to install.
 pub async fn check_update(store: &Store, planner: &Planner, report: DeviceReport) -> Result<UpdateCheck, StoreError> {
-    let Some(assignment) = hear(store, &report).await? else { return Ok(UpdateCheck::UnknownDevice) };
+    let heard = hear_device(store, &report.mac_address, Some(&report.metadata)).await?;
+    let Some(assignment) = heard else { return Ok(UpdateCheck::UnknownDevice) };
     let Some(group) = assignment.group else { return Ok(UpdateCheck::NoUpdate) };
     let device_type = report.metadata.text(keys::DEVICE_TYPE).unwrap_or_default();
     let plans = planner.of_group(store, group).await?;
@@ -80,23 +82,6 @@ pub async fn check_update(store: &Store, planner: &Planner, report: DeviceReport
         }
         Outcome::UpToDate | Outcome::NoTarget | Outcome::NoPath => Ok(UpdateCheck::NoUpdate),
     }
-}
-
-/// Notes what a device reports; `None` if no such device is registered.
-pub async fn hear(store: &Store, report: &DeviceReport) -> Result<Option<Assignment>, StoreError> {
-    let now = store.clock().now();
-    let mac_key = report.mac_address.key();
-    if let Some(assignment) = store.presence().heard(&mac_key, &report.metadata, now) {
-        return Ok(Some(assignment));
-    }
-    let generation = store.generations().current(Change::Assignments);
-    let key = mac_key.clone();
-    let known = store.read(move |connection| devices::find_known(connection, &key)).await?;
-    Ok(known.map(|known| {
-        let presence = store.presence();
-        presence.heard_after_reading(mac_key, known.assignment, known.metadata, generation, &report.metadata, now);
-        known.assignment
-    }))
 }
 
 impl Planner {

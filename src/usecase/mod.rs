@@ -1,6 +1,7 @@
 //! What tender does where several stores, or a file and a row, must agree. A request that needs one query does not pass here.
 
 pub mod check_update;
+pub mod hear_device;
 pub mod issue_token;
 pub mod publish_package;
 pub mod register_device;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 
-use super::check_update::hear;
+use super::hear_device::hear_device;
 use crate::auth::{Keys, PublicKey, device_token};
 use crate::domain::{DeviceId, DeviceReport, KeyFingerprint, MacKey, Registration};
 use crate::store::{Store, StoreError, devices, registrations};
@@ -70,7 +70,7 @@ pub async fn authorize(
     let mac_key = report.mac_address.key();
     let known = store.read(move |connection| devices::find_known(connection, &mac_key)).await?;
     if known.is_some_and(|known| known.key_fingerprint == Some(fingerprint)) {
-        hear(store, &report).await?;
+        hear_device(store, &report.mac_address, None).await?;
         return Ok(Authorization::Granted(device_token::issue(keys, &report.mac_address, store.clock().steady())?));
     }
     note_registration(store, report, public_key_pem, fingerprint).await?;

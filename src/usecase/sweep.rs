@@ -10,5 +10,5 @@ use crate::store::{PackageFolder, Store, StoreError, packages};
 pub async fn sweep(store: &Store, folder: &PackageFolder) -> Result<usize, StoreError> {
     let known: HashSet<Uuid> = store.read(packages::uuids).await?;
     let folder = folder.clone();
-    tokio::task::spawn_blocking(move || folder.sweep(&known)).await.map_err(|_| StoreError::Abandoned)?
+    tokio::task::spawn_blocking(move || folder.sweep(&known)).await.map_err(|_| StoreError::Abandoned)
 }

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use warp::reply::Response;
 
-use super::REPORT_LIMIT_BYTES;
+use super::AUTHORIZATION_LIMIT_BYTES;
 use crate::auth::{PublicKey, device_token};
 use crate::domain::{DeviceReport, Metadata};
 use crate::http::Api;
@@ -46,7 +46,7 @@ pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), mut request: Request
         let missing = ApiError::BadRequest(format!("the header {SIGNATURE_HEADER} is missing"));
         return Err(request.body.refuse(missing).await);
     };
-    let message = request.body.read_json_text(REPORT_LIMIT_BYTES).await?;
+    let message = request.body.read_json_text(AUTHORIZATION_LIMIT_BYTES).await?;
     let body: AuthorizationBody = parse_json(&message)?;
     let report = DeviceReport::for_registration(body.metadata)?;
     let public_key = PublicKey::from_pem(&body.public_key)?;

@@ -10,7 +10,7 @@ use headers::{
 };
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
-use warp::http::StatusCode;
+use warp::http::{Method, StatusCode};
 use warp::reply::{Reply, Response};
 
 use crate::domain::{Package, StorageDirectory};
@@ -70,7 +70,7 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
         .read(move |connection| {
             let Some(package) = packages::find_by_uuid(connection, uuid)? else { return Ok(None) };
             let file = folder.read(&package)?;
-            Ok::<_, StoreError>(Some((package, file)))
+            Ok::<_, StoreError>(file.map(|file| (package, file)))
         })
         .await?;
     let (package, file) = found.filter(|(package, _)| name.names(package)).ok_or_else(not_found)?;
@@ -122,11 +122,18 @@ fn is_not_modified(request: &Request, entity_tag: &ETag, package: &Package) -> b
 
 /// The range asked for, if the client's copy is still of this version (RFC 9110, section 13.1.5).
 fn range_that_applies(request: &Request, length: u64, entity_tag: &ETag, last_modified: &LastModified) -> RangeRequest {
-    let copy_is_stale = request
-        .headers
-        .typed_get::<IfRange>()
-        .is_some_and(|condition| condition.is_modified(Some(entity_tag), Some(last_modified)));
-    if copy_is_stale { RangeRequest::Whole } else { RangeRequest::of(&request.headers, length) }
+    let copy_is_stale = match request.headers.typed_try_get::<IfRange>() {
+        Ok(condition) => {
+            condition.is_some_and(|condition| condition.is_modified(Some(entity_tag), Some(last_modified)))
+        }
+        Err(_) => true,
+    };
+    // Ranges are defined for GET alone (section 14.2).
+    if copy_is_stale || request.method != Method::GET {
+        RangeRequest::Whole
+    } else {
+        RangeRequest::of(&request.headers, length)
+    }
 }
 
 /// The bytes of a range, read on threads that may block, a little ahead of the client.

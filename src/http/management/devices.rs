@@ -13,7 +13,7 @@ use crate::http::endpoint::Request;
 use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Date};
-use crate::store::{StoreError, devices};
+use crate::store::devices;
 
 /// A device on the wire: exactly these fields.
 #[derive(Serialize)]
@@ -53,15 +53,14 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
         .read(move |connection| {
             // Written row by row: ten thousand devices are never in memory as more than their JSON.
             let mut json = Vec::from(b"[");
-            let mut failure = None;
             devices::for_each(connection, &presence, |device| {
                 if json.len() > 1 {
                     json.push(b',');
                 }
-                failure = serde_json::to_writer(&mut json, &DeviceReply::from(&device)).err().or(failure.take());
+                serde_json::to_writer(&mut json, &DeviceReply::from(&device)).map_err(ApiError::from)
             })?;
             json.push(b']');
-            failure.map_or(Ok(json), |error| Err(ApiError::internal(error)))
+            Ok::<_, ApiError>(json)
         })
         .await?;
     Ok(reply::json(StatusCode::OK, json))
@@ -73,9 +72,7 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 /// - 404: no such device
 pub async fn find(api: Arc<Api>, _: Operator, id: DeviceId, _: Request) -> Result<Response, ApiError> {
     let presence = api.store.presence().clone();
-    let device = api.store.read(move |connection| devices::find(connection, &presence, id)).await;
-    match device.map_err(|error: StoreError| ApiError::from(error))? {
-        Some(device) => Ok(reply::ok(&DeviceReply::from(&device))?),
-        None => Err(ApiError::NotFound("no such device")),
-    }
+    let device = api.store.read(move |connection| devices::find(connection, &presence, id)).await?;
+    let device = device.ok_or(ApiError::NotFound("no such device"))?;
+    Ok(reply::ok(&DeviceReply::from(&device))?)
 }

@@ -12,7 +12,6 @@ use crate::http::endpoint::Request;
 use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Date};
-use crate::store::StoreError;
 use crate::store::groups::{self, AssignmentError, Deletion, MembershipError};
 
 /// A group on the wire: exactly these fields.
@@ -92,8 +91,11 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 /// - 200: the new group; the body is its metadata
 /// - 400: the body is not a JSON object
 pub async fn create(api: Arc<Api>, operator: Operator, (): (), mut request: Request) -> Result<Response, ApiError> {
-    let metadata: GroupMetadata = request.body.read_json(BODY_LIMIT_BYTES).await?;
-    let group: Group = api.store.write(move |tx| groups::create(tx, metadata)).await.map_err(from_store)?;
+    let text = request.body.read_json_text(BODY_LIMIT_BYTES).await?;
+    let text =
+        str::from_utf8(&text).map_err(|_| ApiError::BadRequest("group metadata is not UTF-8 text".to_owned()))?;
+    let metadata = GroupMetadata::parse(text)?;
+    let group = api.store.write(move |tx| groups::create(tx, metadata)).await?;
     tracing::info!(group = %group.id, operator = operator.name, "group created");
     Ok(reply::ok(&GroupReply::from(&group))?)
 }
@@ -103,7 +105,7 @@ pub async fn create(api: Arc<Api>, operator: Operator, (): (), mut request: Requ
 /// - 200: the group
 /// - 404: no such group
 pub async fn find(api: Arc<Api>, _: Operator, id: GroupId, _: Request) -> Result<Response, ApiError> {
-    let group = api.store.read(move |connection| groups::find(connection, id)).await.map_err(from_store)?;
+    let group = api.store.read(move |connection| groups::find(connection, id)).await?;
     Ok(reply::ok(&GroupReply::from(&group.ok_or_else(no_such_group)?))?)
 }
 
@@ -113,7 +115,7 @@ pub async fn find(api: Arc<Api>, _: Operator, id: GroupId, _: Request) -> Result
 /// - 404: no such group
 /// - 409: it has devices
 pub async fn delete(api: Arc<Api>, operator: Operator, id: GroupId, _: Request) -> Result<Response, ApiError> {
-    match api.store.write(move |tx| groups::delete(tx, id)).await.map_err(from_store)? {
+    match api.store.write(move |tx| groups::delete(tx, id)).await? {
         Deletion::Deleted => {
             tracing::info!(group = %id, operator = operator.name, "group deleted");
             Ok(reply::done())
@@ -187,14 +189,9 @@ pub async fn set_policy(
     let body: PolicyBody = request.body.read_json(BODY_LIMIT_BYTES).await?;
     let policy: Policy = body.policy.parse()?;
     let text = policy.to_string();
-    if !api.store.write(move |tx| groups::set_policy(tx, id, &policy)).await.map_err(from_store)? {
+    if !api.store.write(move |tx| groups::set_policy(tx, id, &policy)).await? {
         return Err(no_such_group());
     }
     tracing::info!(group = %id, policy = text, operator = operator.name, "policy of a group set");
     Ok(reply::done())
-}
-
-/// Names the error type where a store call alone would leave it open.
-fn from_store(error: StoreError) -> ApiError {
-    error.into()
 }

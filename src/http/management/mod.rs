@@ -4,6 +4,7 @@ pub mod devices;
 pub mod groups;
 pub mod packages;
 pub mod registrations;
+mod upload;
 
 /// The longest JSON body of a person or script, in bytes: room for the identifiers of a hundred thousand devices.
 const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;

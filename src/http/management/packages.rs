@@ -6,13 +6,13 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use warp::reply::Response;
 
+use super::upload;
 use crate::domain::{Package, PackageId, StorageDirectory, keys};
 use crate::http::Api;
 use crate::http::endpoint::Request;
 use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Date};
-use crate::http::upload;
 use crate::store::packages::{self, Deletion};
 use crate::usecase::publish_package::publish;
 use crate::usecase::remove_package::remove_package;

@@ -32,6 +32,10 @@ pub fn run<A: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = A
         if Instant::now() > deadline {
             child.kill().unwrap();
         }
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "a pause between two looks at a condition, on a thread of the test"
+        )]
         std::thread::sleep(Duration::from_millis(2));
     }
     child.wait_with_output().unwrap()

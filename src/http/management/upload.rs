@@ -11,18 +11,16 @@ use futures_util::stream::{self, StreamExt};
 use multer::{Field, Multipart};
 use tokio::sync::Mutex;
 
-use super::body::RequestBody;
-use super::error::ApiError;
 use crate::domain::PackageDescription;
+use crate::http::body::RequestBody;
+use crate::http::error::ApiError;
 use crate::store::{PackageFolder, StagedFile};
 use crate::usecase::publish_package::Receiving;
 
 /// The part that holds the package.
 const FILE_PART: &str = "file";
-/// The longest metadata value.
-const VALUE_LIMIT_BYTES: usize = 64 * 1024;
-/// How many metadata parts a form may have.
-const PARTS_LIMIT: usize = 256;
+/// How long all metadata together may be: it is in memory with every plan that has the package.
+const METADATA_LIMIT_BYTES: usize = 64 * 1024;
 /// How many bytes of a form may be something else than contents of its parts. The form's reader keeps a part's header in
 /// memory until it ends, so one that never ends must be stopped from outside.
 const FRAMING_LIMIT_BYTES: u64 = 1024 * 1024;
@@ -56,6 +54,7 @@ pub async fn receive(
 struct Form {
     file: Option<Receiving>,
     fields: Vec<(String, String)>,
+    metadata_bytes: usize,
 }
 
 impl Form {
@@ -90,11 +89,12 @@ impl Form {
             }
             (true, false) => bad_request("the part \"file\" must have a filename".to_owned()),
             (false, true) => bad_request(format!("the file must be in the part \"file\", not in \"{name}\"")),
-            (false, false) if self.fields.len() == PARTS_LIMIT => {
-                bad_request(format!("the form has more than {PARTS_LIMIT} metadata parts"))
-            }
             (false, false) => {
                 let value = read_value(part, framing).await?;
+                self.metadata_bytes += name.len() + value.len();
+                if self.metadata_bytes > METADATA_LIMIT_BYTES {
+                    return bad_request(format!("the metadata is longer than {METADATA_LIMIT_BYTES} bytes"));
+                }
                 self.fields.push((name, value));
                 Ok(())
             }
@@ -127,8 +127,8 @@ async fn read_value(mut part: Field<'_>, framing: &Framing) -> Result<String, Ap
     let mut value = Vec::new();
     while let Some(piece) = part.chunk().await.map_err(refusal)? {
         framing.contents(piece.len());
-        if value.len() + piece.len() > VALUE_LIMIT_BYTES {
-            return Err(ApiError::BadRequest(format!("a metadata value is longer than {VALUE_LIMIT_BYTES} bytes")));
+        if value.len() + piece.len() > METADATA_LIMIT_BYTES {
+            return Err(ApiError::BadRequest(format!("the metadata is longer than {METADATA_LIMIT_BYTES} bytes")));
         }
         value.extend_from_slice(&piece);
     }
