@@ -8,8 +8,8 @@
 //!   update and devices that get none. The yardstick is one bare warp route which parses the same body as JSON and sends the
 //!   same bytes. The load generator is one thread of a third process, on the same processors: it takes its part of them from
 //!   both alike, which brings the ratio of replies nearer to 1 than the ratio of processor time.
-//! - **authorization**: replies a second, for keys of 2048 and 4096 bits. The yardstick is the bare check of the same
-//!   signatures with the `rsa` crate on as many threads as there are processors.
+//! - **authorization**: the same, for keys of 2048 and 4096 bits. The yardstick is the bare check of the same signatures with
+//!   the `rsa` crate on as many threads as there are processors.
 //! - **device list**: time from the request's first byte to the reply's last. The yardstick writes the same bytes from memory
 //!   with serde_json.
 //! - **start**: from making the process to its first answer, the database's pages being in the operating system's cache.

@@ -55,13 +55,9 @@ impl Server {
         server
     }
 
-    /// Processor time that it used so far, in user space and in the kernel.
+    /// Processor time that it used so far.
     pub fn processor_time(&self) -> Duration {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // The second field is the name, in parentheses, and may hold spaces.
-        let (_, fields) = stat.rsplit_once(')').unwrap();
-        let ticks: u32 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u32>().unwrap()).sum();
-        TICK * ticks
+        processor_time(&self.child.id().to_string())
     }
 
     /// Resident memory in bytes.
@@ -92,6 +88,20 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Processor time that this process used so far.
+pub fn own_processor_time() -> Duration {
+    processor_time("self")
+}
+
+/// In user space and in the kernel, all threads together.
+fn processor_time(process: &str) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
+    // The second field is the name, in parentheses, and may hold spaces.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let ticks: u32 = fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u32>().unwrap()).sum();
+    TICK * ticks
 }
 
 /// An address that nobody listens on.

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::fleet::{Fleet, SignedMessages};
-use crate::load::{self, Request};
-use crate::process::Server;
+use crate::load::{self, Load, Request};
+use crate::process::{Server, own_processor_time};
 use crate::table::{Row, mebibytes, median, microseconds, milliseconds};
 use crate::writes::Commits;
 
@@ -53,53 +53,65 @@ pub fn update_checks(fleet: &Fleet) -> Vec<Row> {
 fn update_check(name: &str, ours: &Server, requests: &Arc<[Request]>, status: u16) -> [Row; 2] {
     let (reply, _) = load::once(ours.address, &requests[0], status);
     let bare = Server::bare_route(&String::from_utf8(reply).unwrap());
-    let (mut per_second, mut processor, mut ratios) = ([vec![], vec![]], [vec![], vec![]], [vec![], vec![]]);
-    for _ in 0..CHECK_ROUNDS {
-        for (which, server) in [ours, &bare].into_iter().enumerate() {
-            let before = server.processor_time();
-            let load = load::for_a_while(server.address, requests, status, ROUND);
-            let used = (server.processor_time() - before).as_secs_f64();
-            per_second[which].push(load.per_second());
-            processor[which].push(used / load.answered as f64);
-        }
-        for (which, values) in [&per_second, &processor].into_iter().enumerate() {
-            ratios[which].push(values[0].last().unwrap() / values[1].last().unwrap());
-        }
+    let pairs = (0..CHECK_ROUNDS).map(|_| {
+        [ours, &bare].map(|server| Pace::of(server, || load::for_a_while(server.address, requests, status, ROUND)))
+    });
+    let [paces, times] = against(&format!("update check, {name}"), "bare warp route", pairs.collect());
+    let is_met = paces.ratio.is_some_and(|ratio| ratio >= CHECK_RATIO);
+    [paces.target(format!("≥ {CHECK_RATIO}"), is_met), times]
+}
+
+/// How one side did in one round.
+struct Pace {
+    per_second: f64,
+    /// Seconds of processor time for one.
+    processor: f64,
+}
+
+impl Pace {
+    /// Of a server under a load.
+    fn of(server: &Server, load: impl FnOnce() -> Load) -> Self {
+        let before = server.processor_time();
+        let load = load();
+        let used = server.processor_time() - before;
+        Self { per_second: load.per_second(), processor: used.as_secs_f64() / load.answered as f64 }
     }
-    let [per_second, processor] = [per_second, processor].map(|sides| sides.map(median));
-    let [per_second_ratio, processor_ratio] = ratios.map(median);
+}
+
+/// The lines of rounds that were run in turn: how many there were in a second, and what one cost.
+fn against(name: &str, yardstick: &str, pairs: Vec<[Pace; 2]>) -> [Row; 2] {
+    let middle = |value: &dyn Fn(&[Pace; 2]) -> f64| median(pairs.iter().map(value).collect());
     let each = |seconds| microseconds(Duration::from_secs_f64(seconds));
     [
-        Row::new(format!("update check, {name}"), format!("{:.0}/s", per_second[0]))
-            .against(format!("bare warp route {:.0}/s", per_second[1]), per_second_ratio)
-            .target(format!("≥ {CHECK_RATIO}"), per_second_ratio >= CHECK_RATIO),
-        Row::new("  processor time of one", each(processor[0])).against(each(processor[1]), processor_ratio),
+        Row::new(name, format!("{:.0}/s", middle(&|pair| pair[0].per_second))).against(
+            format!("{yardstick} {:.0}/s", middle(&|pair| pair[1].per_second)),
+            middle(&|pair| pair[0].per_second / pair[1].per_second),
+        ),
+        Row::new("  processor time of one", each(middle(&|pair| pair[0].processor)))
+            .against(each(middle(&|pair| pair[1].processor)), middle(&|pair| pair[0].processor / pair[1].processor)),
     ]
 }
 
 /// Authorizations against the arithmetic in them.
 pub fn authorizations(fleet: &Fleet) -> Vec<Row> {
     let server = Server::tender(&fleet.data());
-    [&fleet.small_key, &fleet.large_key].map(|key| authorization(&server, key)).into()
+    [&fleet.small_key, &fleet.large_key].into_iter().flat_map(|key| authorization(&server, key)).collect()
 }
 
-fn authorization(server: &Server, key: &SignedMessages) -> Row {
+fn authorization(server: &Server, key: &SignedMessages) -> [Row; 2] {
     let requests: Arc<[Request]> = key.requests().into();
     load::each_once(server.address, &requests, 200);
-    let (mut ours, mut bare, mut ratios) = (vec![], vec![], vec![]);
-    for _ in 0..AUTHORIZATION_ROUNDS {
-        ours.push(load::for_a_while(server.address, &requests, 200, ROUND).per_second());
-        bare.push(verifications_per_second(key));
-        ratios.push(ours.last().unwrap() / bare.last().unwrap());
-    }
-    Row::new(format!("authorization, {} bit key", key.bits), format!("{:.0}/s", median(ours)))
-        .against(format!("bare rsa verification {:.0}/s", median(bare)), median(ratios))
+    let pairs = (0..AUTHORIZATION_ROUNDS).map(|_| {
+        let ours = Pace::of(server, || load::for_a_while(server.address, &requests, 200, ROUND));
+        [ours, bare_verifications(key)]
+    });
+    against(&format!("authorization, {} bit key", key.bits), "bare rsa verification", pairs.collect())
 }
 
-fn verifications_per_second(key: &SignedMessages) -> f64 {
+fn bare_verifications(key: &SignedMessages) -> Pace {
     let verify = key.verifier();
     let done = AtomicUsize::new(0);
-    let begin = Instant::now();
+    let (begin, used_before) = (Instant::now(), own_processor_time());
     thread::scope(|scope| {
         for _ in 0..available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
@@ -109,7 +121,9 @@ fn verifications_per_second(key: &SignedMessages) -> f64 {
             });
         }
     });
-    done.into_inner() as f64 / begin.elapsed().as_secs_f64()
+    let done = done.into_inner() as f64;
+    let used = own_processor_time() - used_before;
+    Pace { per_second: done / begin.elapsed().as_secs_f64(), processor: used.as_secs_f64() / done }
 }
 
 /// A device as the list has it.
