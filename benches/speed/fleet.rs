@@ -1,7 +1,7 @@
 //! The fleet that everything is measured with: a data folder with its database, and the requests that its devices send.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -75,7 +75,7 @@ impl Fleet {
             token
         });
         let mut database = Connection::open(data.database()).unwrap();
-        fill(&mut database, data.packages().to_owned(), now.unix_seconds(), &small_key, &large_key);
+        fill(&mut database, data.packages(), now.unix_seconds(), &small_key, &large_key);
         database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
         drop(database);
         // Nothing of this is to be written back while something is measured.
@@ -170,7 +170,7 @@ pub fn reported(device: usize) -> Value {
 }
 
 /// Groups whose packages lead from v0 to the last version one by one, and the devices, spread over the groups.
-fn fill(database: &mut Connection, packages: PathBuf, now: i64, small: &SignedMessages, large: &SignedMessages) {
+fn fill(database: &mut Connection, packages: &Path, now: i64, small: &SignedMessages, large: &SignedMessages) {
     let tx = database.transaction().unwrap();
     let policy = format!("exact_match,v{PACKAGES_OF_GROUP}");
     for group in 1..=GROUPS {

@@ -21,6 +21,8 @@
 //! Missing a target is told, and does not fail the run. After `cargo bench --`, `--upload MIB` sets the size of the upload whose
 //! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, start, memory, writes.
 
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot measure ends there and then")]
+
 mod bare_route;
 mod fleet;
 mod load;

@@ -56,7 +56,7 @@ fn update_check(name: &str, ours: &Server, requests: &Arc<[Request]>, status: u1
     let pairs = (0..CHECK_ROUNDS).map(|_| {
         [ours, &bare].map(|server| Pace::of(server, || load::for_a_while(server.address, requests, status, ROUND)))
     });
-    let [paces, times] = against(&format!("update check, {name}"), "bare warp route", pairs.collect());
+    let [paces, times] = against(&format!("update check, {name}"), "bare warp route", &pairs.collect::<Vec<_>>());
     let is_met = paces.ratio.is_some_and(|ratio| ratio >= CHECK_RATIO);
     [paces.target(format!("≥ {CHECK_RATIO}"), is_met), times]
 }
@@ -79,7 +79,7 @@ impl Pace {
 }
 
 /// The lines of rounds that were run in turn: how many there were in a second, and what one cost.
-fn against(name: &str, yardstick: &str, pairs: Vec<[Pace; 2]>) -> [Row; 2] {
+fn against(name: &str, yardstick: &str, pairs: &[[Pace; 2]]) -> [Row; 2] {
     let middle = |value: &dyn Fn(&[Pace; 2]) -> f64| median(pairs.iter().map(value).collect());
     let each = |seconds| microseconds(Duration::from_secs_f64(seconds));
     [
@@ -105,7 +105,7 @@ fn authorization(server: &Server, key: &SignedMessages) -> [Row; 2] {
         let ours = Pace::of(server, || load::for_a_while(server.address, &requests, 200, ROUND));
         [ours, bare_verifications(key)]
     });
-    against(&format!("authorization, {} bit key", key.bits), "bare rsa verification", pairs.collect())
+    against(&format!("authorization, {} bit key", key.bits), "bare rsa verification", &pairs.collect::<Vec<_>>())
 }
 
 fn bare_verifications(key: &SignedMessages) -> Pace {

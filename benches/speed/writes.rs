@@ -74,7 +74,7 @@ pub fn of_one_flush(fleet: &Fleet) -> Vec<Row> {
 
     let kibibytes = |bytes: u64| format!("{:.0} KiB", bytes as f64 / 1024.0);
     vec![
-        Row::new(format!("log growth, {} polls of {DEVICES} devices", POLLS), kibibytes(by_polling))
+        Row::new(format!("log growth, {POLLS} polls of {DEVICES} devices"), kibibytes(by_polling))
             .target("0 KiB", by_polling == 0),
         Row::new(format!("log growth, last access of {DEVICES} devices"), kibibytes(by_flush)),
         Row::new("  all that went to disk for it", kibibytes(written)),
