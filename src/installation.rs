@@ -56,7 +56,7 @@ pub struct Installation {
 impl Installation {
     /// Makes the folders of an installation.
     pub fn folder(config: &StorageConfig) -> Result<DataFolder, StoreError> {
-        DataFolder::create(config.data_folder.clone(), config.database.clone(), config.packages.clone())
+        DataFolder::create(config.data_folder.clone(), config.database.as_deref(), config.packages.clone())
     }
 
     /// Opens an installation that is there: for commands that only look or take away. Blocks.

@@ -44,9 +44,9 @@ impl InstanceLock {
 
 impl DataFolder {
     /// Makes `root` and what belongs into it. The database and the packages may be elsewhere.
-    pub fn create(root: PathBuf, database: Option<PathBuf>, packages: Option<PathBuf>) -> Result<Self, StoreError> {
+    pub fn create(root: PathBuf, database: Option<&Path>, packages: Option<PathBuf>) -> Result<Self, StoreError> {
         let folder = Self {
-            database: Self::database_of(&root, database.as_deref()),
+            database: Self::database_of(&root, database),
             packages: packages.unwrap_or_else(|| root.join(names::PACKAGES)),
             root,
         };

@@ -36,13 +36,13 @@ async fn accept_device(place: &Place) {
 async fn report(place: &Place, version: &str) {
     let (store, key, metadata) = (&place.store, mac_address().key(), reporting(version));
     let now = store.clock().now();
-    if store.presence().heard(&key, &metadata, now).is_some() {
+    if store.presence().heard(&key, Some(&metadata), now).is_some() {
         return;
     }
     let generation = store.generations().current(Change::Assignments);
     let wanted = key.clone();
     let known = store.read(move |connection| devices::find_known(connection, &wanted)).await.unwrap().unwrap();
-    store.presence().heard_after_reading(key, known.assignment, known.metadata, generation, &metadata, now);
+    store.presence().heard_after_reading(key, known.assignment, known.metadata, generation, Some(&metadata), now);
 }
 
 /// The device as readers see it.
@@ -50,7 +50,11 @@ async fn seen(place: &Place) -> Device {
     let presence = place.store.presence().clone();
     let mut found = Vec::new();
     let collect = move |connection: &rusqlite::Connection| {
-        devices::for_each(connection, &presence, |device| found.push(device))?;
+        let collect = |device| {
+            found.push(device);
+            Ok::<_, tender::store::StoreError>(())
+        };
+        devices::for_each(connection, &presence, collect)?;
         Ok::<_, tender::store::StoreError>(found)
     };
     place.store.read(collect).await.unwrap().pop().unwrap()

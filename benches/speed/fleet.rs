@@ -1,0 +1,228 @@
+//! The fleet that everything is measured with: a data folder with its database, and the requests that its devices send.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use rand_chacha::ChaCha20Rng;
+use rand_chacha::rand_core::SeedableRng;
+use rsa::pkcs1v15::{Signature, SigningKey, VerifyingKey};
+use rsa::pkcs8::{EncodePublicKey, LineEnding};
+use rsa::signature::{SignatureEncoding, Signer};
+use rsa::{RsaPrivateKey, RsaPublicKey};
+use rusqlite::{Connection, params};
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tender::auth::{Keys, device_token};
+use tender::clock::Clock;
+use tender::config::StorageConfig;
+use tender::domain::{Device, MacAddress, Scope, Timestamp};
+use tender::installation::Installation;
+use tender::usecase::issue_token::issue_token;
+
+use crate::load::Request;
+
+pub const DEVICES: usize = 10_000;
+const GROUPS: usize = 20;
+const PACKAGES_OF_GROUP: usize = 20;
+/// Devices that authorize, of each key size.
+const SIGNERS: usize = 32;
+const DEVICE_TYPE: &str = "edge-gateway";
+/// Tokens are made as if so much later, so that none ends while something is measured.
+const TOKEN_HEADROOM: Duration = Duration::from_secs(3600);
+
+/// A prepared installation.
+pub struct Fleet {
+    folder: TempDir,
+    pub keys: Keys,
+    pub operator_token: String,
+    pub small_key: SignedMessages,
+    pub large_key: SignedMessages,
+    issued: Timestamp,
+}
+
+/// A key, the authorization requests of some devices with it, and their signatures.
+pub struct SignedMessages {
+    pub bits: usize,
+    pub public_key: RsaPublicKey,
+    pub messages: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Fleet {
+    /// Makes keys, database and package files; takes some seconds.
+    pub fn prepare() -> Self {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let large_key = thread::spawn(|| SignedMessages::prepare(4096, SIGNERS..2 * SIGNERS));
+        let small_key = SignedMessages::prepare(2048, 0..SIGNERS);
+        let large_key = large_key.join().unwrap();
+
+        let config = StorageConfig::in_folder(folder.path().join("data"));
+        let data = Installation::folder(&config).unwrap();
+        let clock = Clock::system();
+        let now = clock.now();
+        let installation = Installation::open(&data, None, clock).unwrap();
+        let (keys, store) = (installation.keys.clone(), installation.store.clone());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let operator_token = runtime.block_on(async {
+            installation.adopt_secret().await.unwrap();
+            let scopes = [Scope::ReadWrite].into_iter().collect();
+            let token = issue_token(&store, &keys, "speed".to_owned(), scopes, None).await.unwrap();
+            store.close().await;
+            token
+        });
+        let mut database = Connection::open(data.database()).unwrap();
+        fill(&mut database, data.packages(), now.unix_seconds(), &small_key, &large_key);
+        database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        drop(database);
+        // Nothing of this is to be written back while something is measured.
+        fs::File::open(data.database()).unwrap().sync_all().unwrap();
+        let issued = now.saturating_add(TOKEN_HEADROOM);
+        Self { folder, keys, operator_token, small_key, large_key, issued }
+    }
+
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    pub fn database(&self) -> PathBuf {
+        self.data().join("tender.sqlite")
+    }
+
+    /// The update checks of all devices for which there is an update (those of even number), or none (odd).
+    pub fn checks(&self, finds_update: bool) -> Vec<Request> {
+        let wanted = (0..DEVICES).filter(|device| finds_update == (device % 2 == 0));
+        wanted
+            .map(|device| {
+                let mac_address = MacAddress::parse(&mac_address(device)).unwrap();
+                let token = device_token::issue(&self.keys, &mac_address, self.issued).unwrap();
+                let authorization = format!("Authorization: Bearer token={token}\r\n");
+                let body = serde_json::to_vec(&reported(device)).unwrap();
+                Request::post("/api/v1/update/check", &authorization, &body)
+            })
+            .collect()
+    }
+
+    /// The list of all devices.
+    pub fn device_list(&self) -> Request {
+        Request::get("/api/v1/devices", &format!("Authorization: Bearer token={}\r\n", self.operator_token))
+    }
+}
+
+impl SignedMessages {
+    fn prepare(bits: usize, devices: std::ops::Range<usize>) -> Self {
+        // The seed makes every run work with the same keys, and their making takes equally long.
+        let key = RsaPrivateKey::new(&mut ChaCha20Rng::seed_from_u64(bits as u64), bits).unwrap();
+        let public_key = key.to_public_key();
+        let pem = public_key.to_public_key_pem(LineEnding::LF).unwrap();
+        let signing = SigningKey::<Sha256>::new(key);
+        let messages = devices.map(|device| {
+            let body = json!({ "metadata": reported(device), "public_key": pem, "timestamp": 1_694_414_456 });
+            let message = serde_json::to_vec(&body).unwrap();
+            let signature = signing.sign(&message).to_vec();
+            (message, signature)
+        });
+        Self { bits, messages: messages.collect(), public_key }
+    }
+
+    /// The authorization requests.
+    pub fn requests(&self) -> Vec<Request> {
+        let request = |(message, signature): &(Vec<u8>, Vec<u8>)| {
+            let header = format!("X-RDFM-Device-Signature: {}\r\n", STANDARD.encode(signature));
+            Request::post("/api/v1/auth/device", &header, message)
+        };
+        self.messages.iter().map(request).collect()
+    }
+
+    /// The yardstick of an authorization: one signature is checked.
+    pub fn verifier(&self) -> impl Fn(usize) + Send + Sync {
+        use rsa::signature::Verifier;
+        let key = VerifyingKey::<Sha256>::new(self.public_key.clone());
+        let parsed = |(message, signature): &(Vec<u8>, Vec<u8>)| {
+            (message.clone(), Signature::try_from(signature.as_slice()).unwrap())
+        };
+        let messages: Vec<_> = self.messages.iter().map(parsed).collect();
+        move |number| {
+            let (message, signature) = &messages[number % messages.len()];
+            key.verify(message, signature).unwrap();
+        }
+    }
+}
+
+pub fn mac_address(device: usize) -> String {
+    let [.., high, middle, low] = (device as u32).to_be_bytes();
+    format!("02:00:00:{high:02x}:{middle:02x}:{low:02x}")
+}
+
+/// What a device says of itself, in its database row and in each of its requests.
+pub fn reported(device: usize) -> Value {
+    let version = if device.is_multiple_of(2) { "v0".to_owned() } else { format!("v{PACKAGES_OF_GROUP}") };
+    json!({
+        "rdfm.software.version": version,
+        "rdfm.hardware.devtype": DEVICE_TYPE,
+        "rdfm.hardware.macaddr": mac_address(device),
+        "site.name": format!("substation {}", device / 7),
+        "modem.firmware": "EG25GGBR07A08M2G_01.003",
+    })
+}
+
+/// Groups whose packages lead from v0 to the last version one by one, and the devices, spread over the groups.
+fn fill(database: &mut Connection, packages: &Path, now: i64, small: &SignedMessages, large: &SignedMessages) {
+    let tx = database.transaction().unwrap();
+    let policy = format!("exact_match,v{PACKAGES_OF_GROUP}");
+    for group in 1..=GROUPS {
+        tx.execute(
+            "INSERT INTO groups (id, created_at, metadata, policy) VALUES (?1, ?2, ?3, ?4)",
+            params![group, now, json!({ "name": format!("group {group}") }).to_string(), policy],
+        )
+        .unwrap();
+        for version in 1..=PACKAGES_OF_GROUP {
+            let id = (group - 1) * PACKAGES_OF_GROUP + version;
+            let contents = format!("package {id}");
+            let uuid = uuid::Uuid::from_u128(id as u128).to_string();
+            let metadata = json!({
+                "rdfm.software.version": format!("v{version}"),
+                "rdfm.hardware.devtype": DEVICE_TYPE,
+                "requires:rdfm.software.version": format!("v{}", version - 1),
+            });
+            fs::write(packages.join(&uuid), &contents).unwrap();
+            tx.execute(
+                "INSERT INTO packages (id, created_at, sha256, length_bytes, uuid, metadata) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                params![id, now, Sha256::digest(&contents).as_slice(), contents.len(), uuid, metadata.to_string()],
+            )
+            .unwrap();
+            tx.execute("INSERT INTO group_packages VALUES (?1, ?2, ?3)", params![group, id, version]).unwrap();
+        }
+    }
+    let pem = |key: &SignedMessages| key.public_key.to_public_key_pem(LineEnding::LF).unwrap();
+    let fingerprint = |key: &SignedMessages| Sha256::digest(key.public_key.to_public_key_der().unwrap());
+    let (small_key, large_key) = ((pem(small), fingerprint(small)), (pem(large), fingerprint(large)));
+    let capabilities = serde_json::to_string(&Device::unknown_capabilities()).unwrap();
+    for device in 0..DEVICES {
+        let (pem, fingerprint) = if device < SIGNERS { &small_key } else { &large_key };
+        let mac_address = mac_address(device);
+        tx.execute(
+            "INSERT INTO devices (id, mac_key, mac_address, name, public_key, key_fingerprint, capabilities, metadata, group_id,
+                 created_at)
+             VALUES (?1, ?2, ?3, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+            params![
+                device + 1,
+                MacAddress::parse(&mac_address).unwrap().key().as_str(),
+                mac_address,
+                pem,
+                fingerprint.as_slice(),
+                capabilities,
+                reported(device).to_string(),
+                // Both parities of device numbers in every group.
+                device / 2 % GROUPS + 1,
+                now,
+            ],
+        )
+        .unwrap();
+        tx.execute("INSERT INTO device_presence VALUES (?1, ?2)", params![device + 1, now - 3600]).unwrap();
+    }
+    tx.commit().unwrap();
+}

@@ -1,0 +1,97 @@
+//! How fast tender is and how much it takes: `cargo bench`, some two minutes.
+//!
+//! Everything is measured with a fleet of 10,000 devices in 20 groups with 20 packages each, on the program as it is released,
+//! running as a process of its own. Absolute numbers say little about another machine, so wherever there is something to
+//! compare with, it is measured in the same run, in turn with ours, and the line shows the median of the ratios.
+//!
+//! - **update check**: replies a second on 32 connections, and the server's processor time for each, for devices that get an
+//!   update and devices that get none. The yardstick is one bare warp route which parses the same body as JSON and sends the
+//!   same bytes. The load generator is one thread of a third process, on the same processors: it takes its part of them from
+//!   both alike, which brings the ratio of replies nearer to 1 than the ratio of processor time.
+//! - **authorization**: the same, for keys of 2048 and 4096 bits. The yardstick is the bare check of the same signatures with
+//!   the `rsa` crate on as many threads as there are processors.
+//! - **device list**: time from the request's first byte to the reply's last. The yardstick writes the same bytes from memory
+//!   with serde_json.
+//! - **start**: from making the process to its first answer, the database's pages being in the operating system's cache.
+//! - **memory**: resident memory as the kernel counts it, the program's own pages included. Peaks are the kernel's too, not
+//!   samples.
+//! - **writes**: commits that another connection sees while the fleet polls, and what goes to the write-ahead log when the
+//!   last access of all devices is written.
+//!
+//! Missing a target is told, and does not fail the run. After `cargo bench --`, `--upload MIB` sets the size of the upload whose
+//! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, start, memory, writes.
+
+#![allow(clippy::unwrap_used, reason = "a benchmark that cannot measure ends there and then")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark waits on threads of its own, and asks for the real time")]
+
+mod bare_route;
+mod fleet;
+mod load;
+mod memory;
+mod process;
+mod replies;
+mod table;
+mod writes;
+
+use std::time::Instant;
+
+use fleet::Fleet;
+use table::Row;
+
+const DEFAULT_UPLOAD_MEBIBYTES: u64 = 512;
+
+struct Options {
+    is_bench: bool,
+    only: Option<String>,
+    upload_mebibytes: u64,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, address, reply] = arguments.as_slice()
+        && first == bare_route::ARGUMENT
+    {
+        bare_route::serve(address.parse().unwrap(), reply.clone());
+        return;
+    }
+    let options = options(&arguments);
+    if !options.is_bench {
+        println!("nothing is measured by a test run: use `cargo bench`");
+        return;
+    }
+
+    let begin = Instant::now();
+    eprintln!("preparing a fleet of {} devices", fleet::DEVICES);
+    let fleet = Fleet::prepare();
+    let mut rows = Vec::new();
+    let mut part = |name: &str, measure: &dyn Fn() -> Vec<Row>| {
+        if options.only.as_deref().is_none_or(|only| only == name) {
+            eprintln!("measuring {name}");
+            rows.extend(measure());
+        }
+    };
+    part("checks", &|| replies::update_checks(&fleet));
+    part("authorization", &|| replies::authorizations(&fleet));
+    part("list", &|| replies::device_list(&fleet));
+    part("start", &|| replies::starts(&fleet));
+    part("memory", &|| memory::of_fleet(&fleet));
+    part("memory", &|| memory::of_upload(&fleet, options.upload_mebibytes));
+    part("writes", &|| writes::of_one_flush(&fleet));
+    table::print(&rows);
+    println!("\nmeasured in {:.0} s", begin.elapsed().as_secs_f64());
+}
+
+fn options(arguments: &[String]) -> Options {
+    let mut options = Options { is_bench: false, only: None, upload_mebibytes: DEFAULT_UPLOAD_MEBIBYTES };
+    let mut arguments = arguments.iter();
+    while let Some(argument) = arguments.next() {
+        match argument.as_str() {
+            // Cargo says so when it runs benchmarks, and not when it tests them.
+            "--bench" => options.is_bench = true,
+            "--only" => options.only = arguments.next().cloned(),
+            "--upload" => options.upload_mebibytes = arguments.next().and_then(|size| size.parse().ok()).unwrap(),
+            _ => {}
+        }
+    }
+    options
+}
