@@ -68,6 +68,9 @@ CREATE TABLE registrations (
     UNIQUE (mac_key, key_fingerprint)
 ) STRICT;
 
+-- Of too many registrations, those go that have not appeared for the longest time.
+CREATE INDEX registrations_by_last_appearance ON registrations (last_appeared_at);
+
 -- Stored packages. Each row has its file; the file is there before the row and goes after it.
 CREATE TABLE packages (
     -- Never used again.

@@ -25,8 +25,14 @@ impl GroupMetadata {
     }
 }
 
+impl PartialEq for GroupMetadata {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
 /// A group: devices that share packages and a policy.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Group {
     /// Identifier.
     pub id: GroupId,

@@ -11,7 +11,7 @@ use crate::domain::{KeyFingerprint, MacKey, Registration};
 
 /// How many registrations are kept: many more than a person would look through, and few enough that somebody who makes
 /// them up does not fill the disk.
-pub const LIMIT: usize = 4096;
+pub const LIMIT: usize = 16_384;
 
 const SELECT: &str = "SELECT mac_address, public_key, metadata, last_appeared_at, key_fingerprint FROM registrations";
 

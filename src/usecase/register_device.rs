@@ -10,6 +10,9 @@ use crate::auth::{Keys, PublicKey, device_token};
 use crate::domain::{DeviceId, DeviceReport, KeyFingerprint, MacKey, Registration};
 use crate::store::{Store, StoreError, devices, registrations};
 
+/// The longest request that is kept as a registration: anybody can make one.
+pub const REGISTRATION_LIMIT_BYTES: usize = 8 * 1024;
+
 /// A device's request for a token.
 #[derive(Debug)]
 pub struct AuthorizationRequest {
@@ -32,6 +35,8 @@ pub enum Authorization {
     Granted(String),
     /// A person must accept it first.
     Pending,
+    /// The device is not registered, and its request is longer than [`REGISTRATION_LIMIT_BYTES`].
+    TooLong,
     /// The signature is not one of this key and message.
     BadSignature,
 }
@@ -58,6 +63,7 @@ pub async fn authorize(
 ) -> Result<Authorization, AuthorizationError> {
     let AuthorizationRequest { report, public_key, public_key_pem, message, signature } = request;
     let fingerprint = public_key.fingerprint();
+    let is_too_long = message.len() > REGISTRATION_LIMIT_BYTES;
     let turn = signature_turns.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
     let verifying = tokio::task::spawn_blocking(move || {
         let _turn = turn;
@@ -72,6 +78,9 @@ pub async fn authorize(
     if known.is_some_and(|known| known.key_fingerprint == Some(fingerprint)) {
         hear_device(store, &report.mac_address, None).await?;
         return Ok(Authorization::Granted(device_token::issue(keys, &report.mac_address, store.clock().steady())?));
+    }
+    if is_too_long {
+        return Ok(Authorization::TooLong);
     }
     note_registration(store, report, public_key_pem, fingerprint).await?;
     Ok(Authorization::Pending)

@@ -37,11 +37,11 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("r2d2", &["store/"]),
     ("r2d2_sqlite", &["store/"]),
     // Configuration and commands read files that a person names.
-    ("std::fs", &["store/", "config.rs", "cli/"]),
+    ("std::fs", &["store/", "config/", "cli/"]),
     ("tokio::fs", &[]),
     ("tokio", &["store/", "usecase/", "http/", "app.rs", "cli/"]),
     ("reqwest", &["cli/simulate/"]),
-    ("clap", &["config.rs", "cli/", "domain/scope.rs"]),
+    ("clap", &["config/", "cli/", "domain/scope.rs"]),
 ];
 
 /// Words and calls, and the only places that may have them.
@@ -200,7 +200,7 @@ fn planted_violations_are_found() {
         ("usecase/a.rs", "fn f() { todo!() }"),
         ("usecase/a.rs", "fn f() { unsafe { g() } }"),
         ("usecase/a.rs", "fn f() { let now = Instant::now(); }"),
-        ("config.rs", "use crate::cli::run;"),
+        ("config/mod.rs", "use crate::cli::run;"),
         ("attic/a.rs", ""),
         // What follows a test module, a string or a comment is read again.
         ("domain/a.rs", "#[cfg(test)]\nmod tests { fn f() { \"}\"; } }\nuse crate::store;"),
@@ -226,7 +226,7 @@ fn what_is_allowed_is_no_violation() {
         ("http/device/a.rs", "use super::auth; use crate::http::device::update; use warp::http::StatusCode;"),
         ("http/mod.rs", "use device::auth; use management::groups;"),
         ("usecase/a.rs", "fn f() { x.unwrap_or(1); y.expect(\"is there\") }"),
-        ("config.rs", "fn f() -> http::Uri { x }"),
+        ("config/mod.rs", "fn f() -> http::Uri { x }"),
     ];
     for (path, text) in allowed {
         assert_eq!(violations(path, text), Vec::<String>::new(), "{text}");

@@ -7,7 +7,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use warp::reply::Response;
 
-use super::AUTHORIZATION_LIMIT_BYTES;
+use super::REPORT_LIMIT_BYTES;
 use crate::auth::{PublicKey, device_token};
 use crate::domain::{DeviceReport, Metadata};
 use crate::http::Api;
@@ -40,13 +40,14 @@ struct TokenReply {
 ///
 /// - 200: the device is registered with this key; its token, and for how many seconds it is good
 /// - 400: the signature header is missing, the body is not what it should be, or the signature does not fit it
+/// - 413: the request is longer than is taken, or kept of a device that nobody has accepted
 /// - 401: a person must accept the device first; it is among the pending registrations now
 pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), mut request: Request) -> Result<Response, ApiError> {
     let Some(signature) = request.headers.get(SIGNATURE_HEADER).cloned() else {
         let missing = ApiError::BadRequest(format!("the header {SIGNATURE_HEADER} is missing"));
         return Err(request.body.refuse(missing).await);
     };
-    let message = request.body.read_json_text(AUTHORIZATION_LIMIT_BYTES).await?;
+    let message = request.body.read_json_text(REPORT_LIMIT_BYTES).await?;
     let body: AuthorizationBody = parse_json(&message)?;
     let report = DeviceReport::for_registration(body.metadata)?;
     let public_key = PublicKey::from_pem(&body.public_key)?;
@@ -60,6 +61,7 @@ pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), mut request: Request
             Ok(reply::ok(&TokenReply { expires: device_token::LIFETIME.as_secs(), token })?)
         }
         Authorization::Pending => Err(ApiError::NotAccepted),
+        Authorization::TooLong => Err(ApiError::PayloadTooLarge(register_device::REGISTRATION_LIMIT_BYTES)),
         Authorization::BadSignature => Err(bad_signature()),
     }
 }

@@ -6,7 +6,7 @@ pub mod process;
 pub mod raw;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use rusqlite::Connection;
@@ -105,9 +105,7 @@ impl TestServer {
     /// All files in the package folder, uploads in flight included, relative to it.
     pub fn package_files(&self) -> BTreeSet<PathBuf> {
         let root = self.data().join("packages");
-        let mut files = BTreeSet::new();
-        collect_files(&root, &root, &mut files);
-        files
+        process::package_files_below(&root).iter().map(|path| path.strip_prefix(&root).unwrap().to_owned()).collect()
     }
 
     /// Somebody without any token.
@@ -172,16 +170,5 @@ impl TestServer {
         self.admin().await.accept(&device).await;
         assert_eq!(device.authorize().await.status, 200);
         device
-    }
-}
-
-fn collect_files(root: &Path, directory: &Path, files: &mut BTreeSet<PathBuf>) {
-    for entry in std::fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            collect_files(root, &path, files);
-        } else {
-            files.insert(path.strip_prefix(root).unwrap().to_owned());
-        }
     }
 }

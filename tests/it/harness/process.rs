@@ -160,6 +160,13 @@ pub fn create_token(folder: &Path) -> String {
     stdout.strip_suffix('\n').expect("one line").to_owned()
 }
 
+/// All files below a package folder, without the one that says whose it is.
+pub fn package_files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut files = files_below(folder);
+    files.retain(|path| !path.ends_with(".tender"));
+    files
+}
+
 /// All files below a folder.
 pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::harness::process::{ServerProcess, create_token, files_below};
+use crate::harness::process::{ServerProcess, create_token, package_files_below};
 use crate::harness::raw::{Raw, eventually, json_head};
 use crate::harness::{Device, Operator, form, metadata};
 
@@ -19,7 +19,7 @@ fn sha256(bytes: &[u8]) -> String {
 /// Each package has its file with its hash, and there are no other files.
 async fn assert_packages_are_whole(operator: &Operator, folder: &Path) -> Value {
     let packages = operator.get("/api/v1/packages").await.ok();
-    let files = files_below(&folder.join("data/packages"));
+    let files = package_files_below(&folder.join("data/packages"));
     let mut hashes: BTreeMap<String, String> = BTreeMap::new();
     for file in files {
         let name = file.file_name().unwrap().to_str().unwrap().to_owned();
@@ -156,13 +156,14 @@ async fn death_in_the_middle_of_an_upload_leaves_nothing() {
     client.send(head).await;
     client.send(&body[..1_500_000]).await;
     let packages = folder.path().join("data/packages");
-    let has_begun = || files_below(&packages).iter().any(|file| file.metadata().is_ok_and(|file| file.len() > 0));
+    let has_begun =
+        || package_files_below(&packages).iter().any(|file| file.metadata().is_ok_and(|file| file.len() > 0));
     eventually("the upload is on disk in part", has_begun).await;
     server.kill();
-    assert_eq!(files_below(&packages).len(), 1);
+    assert_eq!(package_files_below(&packages).len(), 1);
 
     let server = ServerProcess::start(folder.path()).await;
-    assert_eq!(files_below(&packages).len(), 0);
+    assert_eq!(package_files_below(&packages).len(), 0);
     assert_eq!(server.operator(&token).get("/api/v1/packages").await.ok(), json!([]));
 }
 
