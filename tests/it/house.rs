@@ -39,7 +39,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     // Configuration and commands read files that a person names.
     ("std::fs", &["store/", "config/", "cli/"]),
     ("tokio::fs", &[]),
-    ("tokio", &["store/", "usecase/", "http/", "app.rs", "cli/"]),
+    ("tokio", &["store/", "usecase/", "http/", "installation.rs", "app.rs", "cli/"]),
     ("reqwest", &["cli/simulate/"]),
     ("clap", &["config/", "cli/", "domain/scope.rs"]),
 ];
@@ -50,7 +50,7 @@ const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
     (&["StatusCode"], &["http/", "cli/simulate/"]),
     (&["SystemTime", "::", "now"], &["clock.rs", "cli/simulate/"]),
     // Time-outs of connections run on tokio's own clock.
-    (&["Instant", "::", "now"], &["clock.rs", "http/body.rs", "http/stall.rs", "cli/simulate/"]),
+    (&["Instant", "::", "now"], &["clock.rs", "http/body.rs", "http/connection.rs", "cli/simulate/"]),
     (&["unsafe"], &[]),
     (&["todo", "!"], &[]),
     (&["unimplemented", "!"], &[]),

@@ -21,6 +21,8 @@ use crate::usecase::publish_package::Receiving;
 const FILE_PART: &str = "file";
 /// How long all metadata together may be: it is in memory with every plan that has the package.
 const METADATA_LIMIT_BYTES: usize = 64 * 1024;
+/// How many metadata parts a form may have.
+const PARTS_LIMIT: usize = 256;
 /// How many bytes of a form may be something else than contents of its parts. The form's reader keeps a part's header in
 /// memory until it ends, so one that never ends must be stopped from outside.
 const FRAMING_LIMIT_BYTES: u64 = 1024 * 1024;
@@ -89,6 +91,9 @@ impl Form {
             }
             (true, false) => bad_request("the part \"file\" must have a filename".to_owned()),
             (false, true) => bad_request(format!("the file must be in the part \"file\", not in \"{name}\"")),
+            (false, false) if self.fields.len() == PARTS_LIMIT => {
+                bad_request(format!("the form has more than {PARTS_LIMIT} metadata parts"))
+            }
             (false, false) => {
                 let value = read_value(part, framing).await?;
                 self.metadata_bytes += name.len() + value.len();

@@ -137,8 +137,12 @@ async fn the_reference_servers_variables_are_honoured() {
     server.signal("TERM");
     assert_eq!(server.ended().await, Some(0));
 
+    // A flag wins over a variable; two variables that say the same thing are one too many.
     let mut command = tender(folder.path());
     command.args(SERVE).env("RDFM_API_PORT", "1");
+    drop(ServerProcess::launch(command).await);
+    let mut command = tender(folder.path());
+    command.args(["serve", "--data-dir", "data"]).env("RDFM_API_PORT", "0").env("TENDER_LISTEN", "127.0.0.1:0");
     assert_refused(&command.output().unwrap(), 2);
     // Where systemd says, if nobody else does.
     let mut command = tender(folder.path());
