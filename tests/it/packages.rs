@@ -379,3 +379,27 @@ async fn what_was_cut_off_is_swept_at_the_next_start_and_nothing_else() {
     let Value::Array(packages) = server.admin().await.get("/api/v1/packages").await.ok() else { panic!("not a list") };
     assert_eq!(packages.len(), 2);
 }
+
+#[tokio::test]
+async fn a_deletion_whose_client_hangs_up_is_carried_out_to_the_end() {
+    let mut server = TestServer::start().await;
+    let admin = server.admin().await;
+    for number in 0..8 {
+        let package = admin.package("v1", &[], b"contents").await;
+        let mut connection = server.connect().await;
+        let head = format!("DELETE /api/v1/packages/{package} HTTP/1.1\r\nHost: here\r\n");
+        let token = format!("Authorization: Bearer token={}\r\n\r\n", admin.token);
+        connection.write_all((head + &token).as_bytes()).await.unwrap();
+        // Hang up at different moments of the work.
+        for _ in 0..number * 20 {
+            tokio::task::yield_now().await;
+        }
+        drop(connection);
+    }
+    server.stop().await;
+    // Each was either never begun or done to its end: no file is left without its row.
+    eventually("as many files as rows", || {
+        i64::try_from(server.package_files().len()).unwrap() == server.rows("packages")
+    })
+    .await;
+}

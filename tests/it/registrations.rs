@@ -368,3 +368,42 @@ async fn a_pending_entry_can_be_posted_back_as_it_is() {
     assert_eq!(admin.post("/api/v1/auth/register", entry).await.ok(), json!({}));
     device.authorize().await.ok();
 }
+
+#[tokio::test]
+async fn a_waiting_device_that_says_too_much_is_not_kept() {
+    let server = TestServer::start().await;
+    let mut device = server.device(MAC);
+    device.report("note", &"x".repeat(8 * 1024));
+    device.authorize().await.error(413);
+    assert_eq!(server.rows("registrations"), 0);
+}
+
+#[tokio::test]
+async fn of_too_many_registrations_the_one_that_appeared_longest_ago_goes() {
+    const LIMIT: i64 = tender::store::registrations::LIMIT as i64;
+    let server = TestServer::start().await;
+    let fill = "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ?1)
+                INSERT INTO registrations
+                    (mac_key, mac_address, public_key, key_fingerprint, metadata, last_appeared_at)
+                SELECT 'made up ' || n, 'made up ' || n, 'pem', randomblob(32), '{}', n FROM numbers";
+    server.database().execute(fill, [LIMIT]).unwrap();
+    assert_eq!(server.device(MAC).authorize().await.status, 401);
+    assert_eq!(server.rows("registrations"), LIMIT);
+    let is_there = |mac_key: &str| {
+        let query = "SELECT count(*) FROM registrations WHERE mac_key = ?1";
+        server.database().query_row(query, [mac_key], |row| row.get::<_, i64>(0)).unwrap() == 1
+    };
+    assert!(!is_there("made up 1") && is_there("made up 2") && is_there("001122334455"));
+}
+
+#[tokio::test]
+async fn an_authorization_does_not_replace_what_a_check_reported() {
+    let server = TestServer::start().await;
+    let mut device = server.accepted_device(MAC).await;
+    device.report("rootfs", "a1");
+    assert_eq!(device.check().await.status, 204);
+    device.metadata.remove("rootfs");
+    assert_eq!(device.authorize().await.status, 200);
+    let devices = server.admin().await.get("/api/v1/devices").await.ok();
+    assert_eq!(devices[0]["metadata"]["rootfs"], "a1");
+}

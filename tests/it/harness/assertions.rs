@@ -35,11 +35,11 @@ pub fn contents(length: u32) -> Vec<u8> {
 }
 
 /// Waits until something that the server does after its reply is done.
-pub async fn eventually(what: &str, is_done: impl Fn() -> bool) {
+pub async fn eventually(what: &str, mut is_done: impl FnMut() -> bool) {
     let waiting = async {
         while !is_done() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), waiting).await.unwrap_or_else(|_| panic!("never happened: {what}"));
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap_or_else(|_| panic!("never happened: {what}"));
 }

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+pub use super::assertions::eventually;
 use super::{Reply, TestServer};
 
 /// How long anything may take before a test fails.
@@ -166,13 +167,4 @@ pub fn json_head(method_and_path: &str, token: &str, length: usize) -> String {
 /// A request for all groups.
 pub fn list_groups(token: &str) -> String {
     format!("GET /api/v1/groups HTTP/1.1\r\nHost: here\r\nAuthorization: Bearer token={token}\r\n\r\n")
-}
-
-/// Polls a condition until it holds; fails the test if that takes too long.
-pub async fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(std::time::Instant::now() < deadline, "waited too long until {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }
