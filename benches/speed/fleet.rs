@@ -69,6 +69,8 @@ impl Fleet {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let operator_token = runtime.block_on(async {
             installation.adopt_secret().await.unwrap();
+            // The lock goes at once; that the folder is this installation's stays.
+            drop(installation.claim_packages().await.unwrap());
             let scopes = [Scope::ReadWrite].into_iter().collect();
             let token = issue_token(&store, &keys, "speed".to_owned(), scopes, None).await.unwrap();
             store.close().await;

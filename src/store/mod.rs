@@ -164,7 +164,7 @@ impl Store {
         self.writer.write(operation).await
     }
 
-    /// What devices reported since it was last written.
+    /// What devices reported since the start, written or not.
     pub fn presence(&self) -> &Arc<Presence> {
         &self.presence
     }

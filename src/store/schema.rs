@@ -26,7 +26,7 @@ pub(super) fn open_latest(path: &Path) -> Result<Connection, StoreError> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     // Before anything is written to it.
     refuse_foreign(&connection, path)?;
-    // Before the first table, or it has no effect: deleted rows give their pages back without a full VACUUM.
+    // Before the first table, or it has no effect: lets freed pages be given back later without a full VACUUM.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     // An acknowledged write survives power loss; the writer's batches make that affordable.
