@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +19,7 @@ use tempfile::TempDir;
 use tender::auth::{Keys, device_token};
 use tender::clock::Clock;
 use tender::config::StorageConfig;
-use tender::domain::{Device, MacAddress, Scope, Timestamp};
+use tender::domain::{Device, MacAddress, Scope};
 use tender::installation::Installation;
 use tender::usecase::issue_token::issue_token;
 
@@ -32,8 +31,6 @@ const PACKAGES_OF_GROUP: usize = 20;
 /// Devices that authorize, of each key size.
 const SIGNERS: usize = 32;
 const DEVICE_TYPE: &str = "edge-gateway";
-/// Tokens are made as if so much later, so that none ends while something is measured.
-const TOKEN_HEADROOM: Duration = Duration::from_secs(3600);
 
 /// A prepared installation.
 pub struct Fleet {
@@ -42,7 +39,6 @@ pub struct Fleet {
     pub operator_token: String,
     pub small_key: SignedMessages,
     pub large_key: SignedMessages,
-    issued: Timestamp,
 }
 
 /// A key, the authorization requests of some devices with it, and their signatures.
@@ -82,8 +78,7 @@ impl Fleet {
         drop(database);
         // Nothing of this is to be written back while something is measured.
         fs::File::open(data.database()).unwrap().sync_all().unwrap();
-        let issued = now.saturating_add(TOKEN_HEADROOM);
-        Self { folder, keys, operator_token, small_key, large_key, issued }
+        Self { folder, keys, operator_token, small_key, large_key }
     }
 
     pub fn data(&self) -> PathBuf {
@@ -97,10 +92,12 @@ impl Fleet {
     /// The update checks of all devices for which there is an update (those of even number), or none (odd).
     pub fn checks(&self, finds_update: bool) -> Vec<Request> {
         let wanted = (0..DEVICES).filter(|device| finds_update == (device % 2 == 0));
+        // Good for five minutes: longer than what is measured with them takes.
+        let issued = Clock::system().now();
         wanted
             .map(|device| {
                 let mac_address = MacAddress::parse(&mac_address(device)).unwrap();
-                let token = device_token::issue(&self.keys, &mac_address, self.issued).unwrap();
+                let token = device_token::issue(&self.keys, &mac_address, issued).unwrap();
                 let authorization = format!("Authorization: Bearer token={token}\r\n");
                 let body = serde_json::to_vec(&reported(device)).unwrap();
                 Request::post("/api/v1/update/check", &authorization, &body)
