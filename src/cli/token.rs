@@ -39,7 +39,7 @@ struct CreateArguments {
     /// Whom or what the token is for
     #[arg(long)]
     name: String,
-    /// What its holder may do: rdfm_admin_ro or rdfm_admin_rw; may be given several times
+    /// What its holder may do, such as rdfm_admin_ro or rdfm_admin_rw; may be given several times
     #[arg(long = "scope", required = true)]
     scopes: Vec<Scope>,
     /// When it ends: a duration such as 12h or 30d, or "never"

@@ -6,29 +6,51 @@ use std::str::FromStr;
 use super::Invalid;
 
 /// One permission, by the name that the reference server gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Scope {
     /// `rdfm_admin_ro`: see everything.
     ReadOnly,
     /// `rdfm_admin_rw`: see and change everything.
     ReadWrite,
+    /// `rdfm_upload_single_file`: upload artifacts whose payload is a single file.
+    UploadSingleFile,
+    /// `rdfm_upload_rootfs_image`: upload artifacts whose payload is a root file system, whole or as a delta.
+    UploadRootfsImage,
+    /// `rdfm_upload_nonstandard_artifact`: upload everything else.
+    UploadNonstandardArtifact,
+    /// `rdfm_create_group`: create groups.
+    CreateGroup,
 }
 
 impl Scope {
     /// Every scope there is.
-    pub const ALL: [Self; 2] = [Self::ReadOnly, Self::ReadWrite];
+    pub const ALL: [Self; 6] = [
+        Self::ReadOnly,
+        Self::ReadWrite,
+        Self::UploadSingleFile,
+        Self::UploadRootfsImage,
+        Self::UploadNonstandardArtifact,
+        Self::CreateGroup,
+    ];
+
+    /// Those that let some kind of package be uploaded, and nothing else.
+    pub const UPLOADS: [Self; 3] = [Self::UploadSingleFile, Self::UploadRootfsImage, Self::UploadNonstandardArtifact];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ReadOnly => "rdfm_admin_ro",
             Self::ReadWrite => "rdfm_admin_rw",
+            Self::UploadSingleFile => "rdfm_upload_single_file",
+            Self::UploadRootfsImage => "rdfm_upload_rootfs_image",
+            Self::UploadNonstandardArtifact => "rdfm_upload_nonstandard_artifact",
+            Self::CreateGroup => "rdfm_create_group",
         }
     }
 
     /// Whether whoever holds this scope may do what needs `needed`.
-    const fn covers(self, needed: Self) -> bool {
-        matches!((self, needed), (Self::ReadWrite, _) | (Self::ReadOnly, Self::ReadOnly))
+    fn covers(self, needed: Self) -> bool {
+        self == Self::ReadWrite || self == needed
     }
 }
 
@@ -43,7 +65,7 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         Self::ALL.into_iter().find(|scope| scope.name() == text).ok_or_else(|| {
-            Invalid::new(format!("unknown scope \"{text}\": use {}", Self::ALL.map(Self::name).join(" or ")))
+            Invalid::new(format!("unknown scope \"{text}\": use {}", Self::ALL.map(Self::name).join(", ")))
         })
     }
 }
@@ -56,6 +78,21 @@ impl Scopes {
     /// Whether one of them covers `needed`.
     pub fn allow(&self, needed: Scope) -> bool {
         self.0.iter().any(|scope| scope.covers(needed))
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether these scopes reach as far as `others`.
+    pub fn include(&self, others: &Self) -> bool {
+        others.0.iter().all(|scope| self.allow(*scope))
+    }
+
+    /// Reads a list of scopes; one that tender does not know is refused.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        text.split_ascii_whitespace().map(str::parse).collect()
     }
 
     /// Reads a scope claim. Names that tender does not know grant nothing and are left out.
@@ -90,7 +127,19 @@ mod tests {
         assert!(read_only.allow(Scope::ReadOnly) && !read_only.allow(Scope::ReadWrite));
         assert!(read_write.allow(Scope::ReadOnly) && read_write.allow(Scope::ReadWrite));
         assert_eq!(read_write.to_string(), "rdfm_admin_rw");
+        assert!(
+            Scopes::parse("rdfm_create_group rdfm_admin_ro").is_ok() && Scopes::parse("rdfm_admin openid").is_err()
+        );
+        assert!(
+            read_write.include(&read_only) && read_only.include(&Scopes::default()) && !read_only.include(&read_write)
+        );
         assert!(!Scopes::from_claim("").allow(Scope::ReadOnly));
         assert!(!Scopes::from_claim("rdfm_admin").allow(Scope::ReadOnly));
+        for scope in Scope::ALL {
+            assert!(read_write.allow(scope));
+            let alone: Scopes = [scope].into_iter().collect();
+            let allowed: Vec<_> = Scope::ALL.into_iter().filter(|needed| alone.allow(*needed)).collect();
+            assert!(scope == Scope::ReadWrite || allowed == [scope], "{scope} allows {allowed:?}");
+        }
     }
 }
