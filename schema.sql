@@ -118,10 +118,94 @@ CREATE TABLE access_tokens (
     revoked_at INTEGER
 ) STRICT, WITHOUT ROWID;
 
+-- People who may log in.
+CREATE TABLE users (
+    -- Never used again.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- What they log in with, in small letters.
+    name TEXT NOT NULL UNIQUE,
+    -- What they may do: 'admin' or 'viewer'.
+    role TEXT NOT NULL,
+    -- The password's argon2id hash with its parameters and salt, in the PHC string format.
+    password_hash TEXT NOT NULL,
+    -- When the user was added.
+    created_at INTEGER NOT NULL,
+    -- Since when the user is barred. NULL: may log in.
+    disabled_at INTEGER,
+    -- The last login. NULL: none yet.
+    last_login_at INTEGER
+) STRICT;
+
+-- Who is logged in. A session ends when its row goes.
+CREATE TABLE sessions (
+    -- SHA-256 of what the browser's cookie holds.
+    token_hash BLOB PRIMARY KEY CHECK (length(token_hash) = 32),
+    -- Whose it is.
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    -- When it began; it ends some days later.
+    created_at INTEGER NOT NULL,
+    -- When it was last used, to some minutes; it ends some hours after the last use.
+    last_seen_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX sessions_by_user ON sessions (user_id);
+
+-- Programs that get tokens from the authorization server with a secret of their own.
+CREATE TABLE clients (
+    -- The client identifier (RFC 6749, section 2.2).
+    id TEXT PRIMARY KEY,
+    -- A name for people.
+    name TEXT NOT NULL UNIQUE,
+    -- The scopes that it may have, separated by spaces.
+    scope TEXT NOT NULL,
+    -- SHA-256 of the secret, which is 32 random bytes.
+    secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),
+    -- When the client was created.
+    created_at INTEGER NOT NULL,
+    -- Grows when it gets another secret: tokens from before are not good any more.
+    secret_version INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Clients' tokens that were revoked before they ended. Clients' tokens live some minutes and have no rows of their own.
+CREATE TABLE revoked_tokens (
+    -- The token's `jti`.
+    id TEXT PRIMARY KEY,
+    -- When the token would have ended; then the row goes.
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Who did what. Rows are added, and go when they are old or too many; none is ever changed.
+CREATE TABLE audit_log (
+    -- Grows with time.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- When it was done.
+    at INTEGER NOT NULL,
+    -- What kind of somebody did it: 'user', 'client', 'token', 'external', 'command-line' or 'anonymous'.
+    actor_kind TEXT NOT NULL,
+    -- Their name.
+    actor TEXT NOT NULL,
+    -- The network address that it came from. NULL: this machine's command line.
+    address TEXT,
+    -- What was done, such as 'group.policy'.
+    action TEXT NOT NULL,
+    -- On what, such as 'group/3'.
+    target TEXT NOT NULL,
+    -- What came of it: 'done', 'denied', 'refused' or 'failed'.
+    outcome TEXT NOT NULL,
+    -- More about it.
+    detail TEXT NOT NULL
+) STRICT;
+
+CREATE TRIGGER audit_log_is_append_only BEFORE UPDATE ON audit_log
+BEGIN
+    SELECT raise(ABORT, 'the audit log is append-only');
+END;
+
 -- Facts about this installation, by name.
 CREATE TABLE facts (
     -- 'secret_check': tells whether a command runs with the same secret as the server.
     -- 'installation': tells this installation from others, in the package folder.
+    -- 'claimed': there is or was a user, so nobody can become the first administrator any more.
     name TEXT PRIMARY KEY,
     -- What is kept under it.
     value BLOB NOT NULL

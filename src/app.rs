@@ -12,17 +12,25 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::auth::Credential;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::domain::AuditRetention;
 use crate::http::serve::{Limits, serve};
 use crate::http::{Addresses, Api, route};
 use crate::installation::{Installation, InstallationError};
 use crate::store::{InstanceLock, Store, StoreError};
+use crate::usecase::audit_log::{self, AuditLog};
 use crate::usecase::check_update::Planner;
+use crate::usecase::claim;
+use crate::usecase::log_in::{Doorkeeper, LoginError};
 use crate::usecase::sweep::sweep;
 
 /// How often what devices reported is written, if anything is new: what they report may lag so far behind on disk.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How often the audit log is looked at for entries that are too old or too many.
+const PRUNE_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +44,9 @@ pub enum StartError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// No claim code could be made.
+    #[error(transparent)]
+    Claim(#[from] LoginError),
     /// The listener is not usable.
     #[error("listening: {0}")]
     Listener(#[from] std::io::Error),
@@ -45,10 +56,13 @@ pub enum StartError {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// What makes somebody the first administrator, if there is none; to be printed.
+    pub claim_code: Option<Credential>,
     shutdown: CancellationToken,
     hurry: CancellationToken,
     serving: JoinHandle<()>,
     saving: JoinHandle<()>,
+    pruning: JoinHandle<()>,
     store: Store,
     _locks: Vec<InstanceLock>,
 }
@@ -84,11 +98,15 @@ impl App {
         }
 
         let Installation { store, keys, packages } = installation;
+        let offer = claim::offer(&store).await?;
         let api = Arc::new(Api {
             store: store.clone(),
             packages,
             keys,
             planner: Planner::default(),
+            doorkeeper: Doorkeeper::default(),
+            claim: offer.as_ref().map(|(claim, _)| *claim),
+            audit: AuditLog::default(),
             signature_turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             authentication_is_off: config.authentication_is_off,
@@ -99,7 +117,9 @@ impl App {
         let hurry = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone()));
         let saving = tokio::spawn(save_presence(store.clone(), shutdown.clone()));
-        Ok(Running { address, shutdown, hurry, serving, saving, store, _locks: locks })
+        let pruning = tokio::spawn(prune_audit_log(store.clone(), config.audit_retention, shutdown.clone()));
+        let claim_code = offer.map(|(_, code)| code);
+        Ok(Running { address, claim_code, shutdown, hurry, serving, saving, pruning, store, _locks: locks })
     }
 }
 
@@ -112,7 +132,7 @@ impl Running {
     /// Lets requests that have begun come to their end, writes what is in memory, and closes the database.
     pub async fn shutdown(self) {
         self.shutdown.cancel();
-        for task in [self.serving, self.saving] {
+        for task in [self.serving, self.saving, self.pruning] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a part of the server ended badly");
             }
@@ -128,6 +148,19 @@ async fn save_presence(store: Store, shutdown: CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         save_now(&store).await;
+    }
+}
+
+/// Takes old entries out of the audit log, now and then.
+async fn prune_audit_log(store: Store, retention: AuditRetention, shutdown: CancellationToken) {
+    let mut ticks = interval(PRUNE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        match audit_log::prune(&store, retention).await {
+            Ok(0) => {}
+            Ok(entries) => tracing::info!(entries, "took the oldest entries out of the audit log"),
+            Err(error) => tracing::warn!(%error, "could not take old entries out of the audit log; will try again"),
+        }
     }
 }
 

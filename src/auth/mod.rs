@@ -1,9 +1,14 @@
 //! Who somebody is: bytes and keys in, a verdict out. No HTTP, no SQL, no files here.
 
 pub mod access_token;
+pub mod credential;
 pub mod device_token;
+pub mod known_browser;
+pub mod password;
 mod secret;
 mod signature;
+pub mod throttle;
 
+pub use credential::Credential;
 pub use secret::{Keys, Secret, SecretCheck};
 pub use signature::{PublicKey, SignatureError};

@@ -54,6 +54,7 @@ pub struct SecretCheck(pub [u8; 32]);
 pub struct Keys {
     pub(super) device_token: Hmac<Sha256>,
     pub(super) access_token: Hmac<Sha256>,
+    pub(super) known_browser: Hmac<Sha256>,
     check: SecretCheck,
 }
 
@@ -64,6 +65,7 @@ impl Keys {
         let derive = |label: &str| with_secret.clone().chain_update(label.as_bytes()).finalize().into_bytes();
         Self {
             access_token: hmac_with(&derive("tender access token")),
+            known_browser: hmac_with(&derive("tender known browser")),
             check: SecretCheck(derive("tender secret check").into()),
             device_token: with_secret,
         }

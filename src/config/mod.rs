@@ -11,6 +11,7 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use crate::auth::Secret;
+use crate::domain::AuditRetention;
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions};
 
@@ -21,6 +22,8 @@ const DEFAULT_CONNECTIONS: usize = 1024;
 /// More than any gateway has file descriptors for.
 const MOST_CONNECTIONS: usize = 1_000_000;
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
+/// Some 20 GB: no gateway has room for more.
+const MOST_AUDIT_ENTRIES: u64 = 100_000_000;
 const DEFAULT_LOG: &str = "info";
 /// The reference server's way to give the secret. Not a flag: command lines can be read by everybody on the machine.
 const SECRET_VARIABLE: &str = "RDFM_JWT_SECRET";
@@ -66,6 +69,8 @@ pub struct Config {
     pub max_connections: usize,
     /// How long the end may take.
     pub drain_timeout: Duration,
+    /// How much of the audit log is kept.
+    pub audit_retention: AuditRetention,
     /// What is logged.
     pub log: Targets,
 }
@@ -109,6 +114,7 @@ impl Config {
             authentication_is_off: false,
             max_connections: DEFAULT_CONNECTIONS,
             drain_timeout: DEFAULT_DRAIN,
+            audit_retention: AuditRetention::default(),
             log: Targets::new(),
         }
     }
@@ -143,6 +149,7 @@ impl Config {
                 .drain_timeout
                 .as_deref()
                 .map_or(Ok(DEFAULT_DRAIN), |text| duration("drain_timeout", text))?,
+            audit_retention: audit_retention(options.audit_age.as_deref(), options.audit_entries)?,
             log: log_levels(options.log.as_deref().unwrap_or(DEFAULT_LOG))?,
         })
     }
@@ -253,6 +260,16 @@ fn duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
         .or_else(|_| refuse(format!("{name} = \"{text}\" is not a duration, such as 30s or 5min")))
 }
 
+fn audit_retention(age: Option<&str>, entries: Option<u64>) -> Result<AuditRetention, ConfigError> {
+    let default = AuditRetention::default();
+    let age = age.map_or(Ok(default.age), |text| duration("audit_age", text))?;
+    let entries = entries.unwrap_or(default.entries);
+    if age < Duration::from_secs(1) || !(1..=MOST_AUDIT_ENTRIES).contains(&entries) {
+        return refuse(format!("audit_age must be at least 1s, and audit_entries 1 to {MOST_AUDIT_ENTRIES}"));
+    }
+    Ok(AuditRetention { age, entries })
+}
+
 fn log_levels(text: &str) -> Result<Targets, ConfigError> {
     text.parse().or_else(|_| refuse(format!("log = \"{text}\" is not a level: use error, warn, info, debug or trace")))
 }
@@ -273,7 +290,7 @@ mod tests {
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 13);
+        assert_eq!(options.len(), 15);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -347,6 +364,8 @@ mod tests {
             "public_url = \"http://a/?q\"",
             "trusted_proxies = [\"everybody\"]",
             "drain_timeout = \"soon\"",
+            "audit_age = \"0s\"",
+            "audit_entries = 0",
             "log = \"loud=very\"",
             "listen = ",
         ];

@@ -56,6 +56,12 @@ pub struct ServeOptions {
     /// How long downloads may go on after the server was told to stop [default: 30s]
     #[arg(long, env = "TENDER_DRAIN_TIMEOUT", value_name = "DURATION")]
     pub(super) drain_timeout: Option<String>,
+    /// How long entries of the audit log are kept [default: 400days]
+    #[arg(long, env = "TENDER_AUDIT_AGE", value_name = "DURATION")]
+    pub(super) audit_age: Option<String>,
+    /// How many entries of the audit log are kept at most [default: 100000]
+    #[arg(long, env = "TENDER_AUDIT_ENTRIES", value_name = "NUMBER")]
+    pub(super) audit_entries: Option<u64>,
     /// What to log: error, warn, info, debug or trace, also for a part, such as info,tender::store=debug [default: info]
     #[arg(long, env = "TENDER_LOG", value_name = "LEVELS")]
     pub(super) log: Option<String>,
@@ -123,6 +129,8 @@ impl ServeOptions {
             no_api_auth: self.no_api_auth.or(other.no_api_auth),
             max_connections: self.max_connections.or(other.max_connections),
             drain_timeout: self.drain_timeout.or(other.drain_timeout),
+            audit_age: self.audit_age.or(other.audit_age),
+            audit_entries: self.audit_entries.or(other.audit_entries),
             log: self.log.or(other.log),
         }
     }

@@ -51,3 +51,7 @@ identifier!(
     /// A stored package.
     PackageId
 );
+identifier!(
+    /// A person who may log in.
+    UserId
+);

@@ -1,8 +1,10 @@
-//! What tender is about, as pure values and functions: devices, groups, packages, policies and the resolver.
+//! What tender is about, as pure values and functions: devices, groups, packages, policies, accounts and the resolver.
 //!
 //! A value of one of these types is valid: it was parsed, not checked. Nothing here knows HTTP, SQL, files, threads or
 //! the clock; whoever needs the time passes a [`Timestamp`] in.
 
+mod account;
+mod audit;
 mod device;
 mod group;
 mod ids;
@@ -14,9 +16,11 @@ pub mod resolver;
 mod scope;
 mod timestamp;
 
+pub use account::{CredentialHash, PasswordHash, Role, UserName};
+pub use audit::{Action, Actor, ActorKind, AuditEntry, AuditRecord, AuditRetention, Deed, Outcome};
 pub use device::{Device, DeviceReport, MacAddress, MacKey};
 pub use group::{Group, GroupMetadata, MembershipChange};
-pub use ids::{DeviceId, GroupId, Identifier, PackageId};
+pub use ids::{DeviceId, GroupId, Identifier, PackageId, UserId};
 pub use metadata::{Metadata, MetadataValue, keys};
 pub use package::{Package, PackageDescription, Sha256Digest, StorageDirectory};
 pub use policy::Policy;

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use bytes::Buf;
 use futures_util::Stream;
 use futures_util::future::{BoxFuture, FutureExt};
-use headers::HeaderMap;
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::filters::path::FullPath;
@@ -20,23 +19,12 @@ use super::Api;
 use super::body::RequestBody;
 use super::connection::Connection;
 use super::error::{ApiError, no_such_path};
-use super::guard::{Audience, Guard};
-use crate::domain::Identifier;
+use super::guard::{Audience, Guard, Refusal};
+use super::request::{Head, Request, RequestTarget};
+use crate::domain::{Action, Identifier};
 
 /// A filter that answers a request or leaves it to the next one.
 pub type Route = BoxedFilter<(Response,)>;
-
-/// What a handler may ask of a request.
-pub struct Request {
-    /// Its method: `GET` handlers see `HEAD` too.
-    pub method: Method,
-    /// Its headers.
-    pub headers: HeaderMap,
-    /// The connection that it came on.
-    pub connection: Connection,
-    /// Its body, not read yet.
-    pub body: RequestBody,
-}
 
 /// What the `{…}` of a path stands for. `()` for paths without one.
 pub trait PathParameter: Send + Sized + 'static {
@@ -62,6 +50,7 @@ type Run<P> = Arc<dyn Fn(Arc<Api>, P, Request) -> BoxFuture<'static, Response> +
 pub struct Endpoint<P> {
     method: Method,
     audience: Audience,
+    action: Option<Action>,
     run: Run<P>,
 }
 
@@ -71,20 +60,13 @@ where
     P: PathParameter,
     G: Guard,
     H: Fn(Arc<Api>, G::Caller, P, Request) -> F + Clone + Send + Sync + 'static,
-    F: Future<Output = Result<Response, ApiError>> + Send,
+    F: Future<Output = Result<Response, ApiError>> + Send + 'static,
 {
-    let audience = guard.audience();
+    let (audience, action) = (guard.audience(), guard.action());
     // A client that hangs up takes its request's future with it. What people change must not stop half way.
-    let runs_to_its_end = method != Method::GET && matches!(audience, Audience::Management(_));
-    let run: Run<P> = Arc::new(move |api, parameter, mut request| {
-        let (guard, handler) = (guard.clone(), handler.clone());
-        let answer = async move {
-            let result = match guard.admit(&api, &request.headers).await {
-                Ok(caller) => handler(api, caller, parameter, request).await,
-                Err(refusal) => Err(request.body.refuse(refusal).await),
-            };
-            result.unwrap_or_else(ApiError::into_response)
-        };
+    let runs_to_its_end = method != Method::GET && audience.is_people();
+    let run: Run<P> = Arc::new(move |api, parameter, request| {
+        let answer = answer(api, guard.clone(), handler.clone(), parameter, request);
         if runs_to_its_end {
             let running = tokio::spawn(answer);
             running.map(|response| response.unwrap_or_else(|error| ApiError::internal(error).into_response())).boxed()
@@ -92,7 +74,34 @@ where
             answer.boxed()
         }
     });
-    Endpoint { method, audience, run }
+    Endpoint { method, audience, action, run }
+}
+
+/// Lets the caller in and has the request handled. A change that somebody known asked for in vain is noted: one that was
+/// made is noted by its handler, with the change itself.
+async fn answer<P, G, H, F>(api: Arc<Api>, guard: G, handler: H, parameter: P, mut request: Request) -> Response
+where
+    P: PathParameter,
+    G: Guard,
+    H: Fn(Arc<Api>, G::Caller, P, Request) -> F + Send,
+    F: Future<Output = Result<Response, ApiError>> + Send + 'static,
+{
+    let path = request.head.target.path().to_owned();
+    let (deed, error) = match guard.admit(&api, &request.head).await {
+        Ok(caller) => {
+            let deed = guard.deed(&caller);
+            match handler(api.clone(), caller, parameter, request).await {
+                Ok(response) => return response,
+                Err(error) => (deed, error),
+            }
+        }
+        Err(Refusal { error, deed }) => (deed, request.body.refuse(error).await),
+    };
+    if let Some(deed) = deed {
+        let entry = deed.ended(error.outcome(), path).with(error.sentence());
+        api.audit.note_failure(&api.store, entry).await;
+    }
+    error.into_response()
 }
 
 /// One line of the route table.
@@ -104,6 +113,8 @@ pub struct RouteSummary {
     pub method: Method,
     /// Who may call it.
     pub audience: Audience,
+    /// What the audit log calls it; `None` if it changes nothing that people answer for.
+    pub action: Option<Action>,
 }
 
 /// A path with its methods.
@@ -116,18 +127,22 @@ pub struct Resource {
 /// all the rest of the path: `{parameter...}`.
 pub fn at<P: PathParameter>(path: &'static str, endpoints: impl Into<Vec<Endpoint<P>>>) -> Resource {
     let endpoints: Vec<Endpoint<P>> = endpoints.into();
-    let summary =
-        |endpoint: &Endpoint<P>| RouteSummary { path, method: endpoint.method.clone(), audience: endpoint.audience };
+    let summary = |endpoint: &Endpoint<P>| {
+        let Endpoint { method, audience, action, .. } = endpoint;
+        RouteSummary { path, method: method.clone(), audience: *audience, action: *action }
+    };
     let summaries = endpoints.iter().map(summary).collect();
     let mount = move |api: Arc<Api>| {
         let endpoints: Arc<[Endpoint<P>]> = endpoints.into();
         matching::<P>(path)
             .and(warp::method())
             .and(warp::header::headers_cloned())
+            .and(warp::ext::optional::<RequestTarget>())
             .and(warp::ext::optional::<Connection>())
             .and(warp::body::stream())
-            .then(move |parameter, method, headers, connection, body| {
-                dispatch(&api, &endpoints, parameter, method, headers, connection, body)
+            .then(move |parameter, method, headers, target: Option<_>, connection: Option<_>, body| {
+                let (target, connection) = (target.unwrap_or_default(), connection.unwrap_or_default());
+                dispatch(&api, &endpoints, parameter, Head { method, target, headers, connection }, body)
             })
             .boxed()
     };
@@ -139,18 +154,13 @@ fn dispatch<P: PathParameter>(
     api: &Arc<Api>,
     endpoints: &[Endpoint<P>],
     parameter: P,
-    method: Method,
-    headers: HeaderMap,
-    connection: Option<Connection>,
+    head: Head,
     body: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + Sync + 'static,
 ) -> BoxFuture<'static, Response> {
-    let body = RequestBody::new(&headers, body);
-    let wanted = if method == Method::HEAD { &Method::GET } else { &method };
+    let body = RequestBody::new(&head.headers, body);
+    let wanted = if head.method == Method::HEAD { &Method::GET } else { &head.method };
     match endpoints.iter().find(|endpoint| endpoint.method == *wanted) {
-        Some(endpoint) => {
-            let connection = connection.unwrap_or_default();
-            (endpoint.run)(api.clone(), parameter, Request { method, headers, connection, body })
-        }
+        Some(endpoint) => (endpoint.run)(api.clone(), parameter, Request { head, body }),
         None => method_not_allowed(endpoints.iter().map(|endpoint| endpoint.method.clone()).collect(), body).boxed(),
     }
 }

@@ -1,15 +1,18 @@
 //! THE status table: what a client is told when something is wrong, and with which status. Always JSON, never internals.
 
 use std::error::Error;
+use std::time::Duration;
 
 use headers::{ContentRange, HeaderMapExt};
-use warp::http::header::{ALLOW, HeaderValue, WWW_AUTHENTICATE};
+use humantime::format_duration;
+use warp::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
 use super::reply;
-use crate::domain::Invalid;
+use crate::domain::{Invalid, Outcome};
 use crate::store::StoreError;
+use crate::usecase::log_in::LoginError;
 use crate::usecase::register_device::AuthorizationError;
 
 /// An answer that is not the one asked for. The texts are one clear sentence for the client.
@@ -31,12 +34,16 @@ pub enum ApiError {
     RequestTimeout,
     /// 409: not in the state that things are in.
     Conflict(String),
+    /// 410: was there, and will not be again.
+    Gone(&'static str),
     /// 413: more than is taken, which is so many bytes.
     PayloadTooLarge(usize),
     /// 415: the body is not of the type that is needed.
     UnsupportedMediaType(&'static str),
     /// 416: no byte of the range is in the file, which has this length.
     RangeNotSatisfiable(u64),
+    /// 429: too much at once, or too many failures; again after so long.
+    TooManyRequests(&'static str, Duration),
     /// 500: our fault; the reason goes to the log, once.
     Internal(Box<dyn Error + Send + Sync>),
     /// 507: the disk is full.
@@ -58,18 +65,33 @@ impl ApiError {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::Gone(_) => StatusCode::GONE,
             Self::PayloadTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
+            Self::TooManyRequests(..) => StatusCode::TOO_MANY_REQUESTS,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::InsufficientStorage => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 
-    fn sentence(&self) -> String {
+    /// What this means for the audit log.
+    pub fn outcome(&self) -> Outcome {
+        match self.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Denied,
+            status if status.is_server_error() => Outcome::Failed,
+            _ => Outcome::Refused,
+        }
+    }
+
+    /// What the client is told.
+    pub fn sentence(&self) -> String {
         match self {
             Self::BadRequest(sentence) | Self::Forbidden(sentence) | Self::Conflict(sentence) => sentence.clone(),
-            Self::Unauthorized(sentence) | Self::NotFound(sentence) => (*sentence).to_owned(),
+            Self::Unauthorized(sentence) | Self::NotFound(sentence) | Self::Gone(sentence) => (*sentence).to_owned(),
+            Self::TooManyRequests(sentence, wait) => {
+                format!("{sentence}: try again in {}", format_duration(whole_seconds(*wait)))
+            }
             Self::NotAccepted => "the device is not accepted yet: a person must accept its registration".to_owned(),
             Self::MethodNotAllowed(allowed) => {
                 format!("this path does not take this method, only {}", method_list(allowed))
@@ -99,6 +121,9 @@ impl ApiError {
                 if let Ok(list) = HeaderValue::try_from(method_list(&allowed)) {
                     headers.insert(ALLOW, list);
                 }
+            }
+            Self::TooManyRequests(_, wait) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait).as_secs()));
             }
             Self::RangeNotSatisfiable(length) => headers.typed_insert(ContentRange::unsatisfied_bytes(length)),
             _ => {}
@@ -130,6 +155,16 @@ impl From<serde_json::Error> for ApiError {
     }
 }
 
+impl From<LoginError> for ApiError {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Store(error) => error.into(),
+            LoginError::Password(error) => Self::internal(error),
+            LoginError::Random(error) => Self::internal(error),
+        }
+    }
+}
+
 impl From<AuthorizationError> for ApiError {
     fn from(error: AuthorizationError) -> Self {
         match error {
@@ -143,6 +178,11 @@ impl From<AuthorizationError> for ApiError {
 /// by the endpoints.
 pub fn no_such_path() -> ApiError {
     ApiError::NotFound("no such path")
+}
+
+/// At least one second, so that nobody is told to come again at once.
+fn whole_seconds(wait: Duration) -> Duration {
+    Duration::from_secs(wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(Duration::from_secs(1))
 }
 
 fn method_list(methods: &[Method]) -> String {

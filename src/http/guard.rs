@@ -1,28 +1,51 @@
 //! Guards: who may call an endpoint. Each hands its handler proof of the caller, so that a handler cannot exist without one.
 //!
-//! Judged from the headers alone, before a byte of the body is read.
+//! Judged from the request's head alone, before a byte of the body is read.
 
 use std::future::Future;
 
-use headers::HeaderMap;
-use warp::http::header::AUTHORIZATION;
-
 use super::Api;
 use super::error::ApiError;
-use crate::auth::{access_token, device_token};
-use crate::domain::{MacAddress, Scope, Scopes};
-use crate::store::access_tokens;
+use super::identity::{self, Identity, bearer_token};
+use super::request::Head;
+use crate::auth::device_token;
+use crate::domain::{Action, Deed, MacAddress, Scope, Scopes};
+use crate::store::sessions::Session;
 
 /// Lets a caller in, or not.
 pub trait Guard: Clone + Send + Sync + 'static {
     /// Proof of who calls.
     type Caller: Send;
 
-    /// Judges a request by its headers.
-    fn admit(&self, api: &Api, headers: &HeaderMap) -> impl Future<Output = Result<Self::Caller, ApiError>> + Send;
+    /// Judges a request by its head.
+    fn admit(&self, api: &Api, head: &Head) -> impl Future<Output = Result<Self::Caller, Refusal>> + Send;
 
     /// Who may call, for the list of routes.
     fn audience(&self) -> Audience;
+
+    /// What a call of this endpoint does, if it is a change that somebody answers for.
+    fn action(&self) -> Option<Action> {
+        None
+    }
+
+    /// Who does what with this call, if that belongs into the audit log.
+    fn deed(&self, _: &Self::Caller) -> Option<Deed> {
+        None
+    }
+}
+
+/// A caller who is not let in.
+pub struct Refusal {
+    /// What the caller is told.
+    pub error: ApiError,
+    /// What somebody known tried to do.
+    pub deed: Option<Deed>,
+}
+
+impl From<ApiError> for Refusal {
+    fn from(error: ApiError) -> Self {
+        Self { error, deed: None }
+    }
 }
 
 /// Who may call an endpoint.
@@ -32,8 +55,21 @@ pub enum Audience {
     Public,
     /// A device with a device token.
     Device,
-    /// A person or script with a management token of this scope.
+    /// A person or script with this scope.
     Management(Scope),
+    /// A person or script with one of the scopes for uploads.
+    Uploader,
+    /// A person who has logged in, with the browser's cookie.
+    Session,
+    /// A program that authenticates as a client of the authorization server, in the head or the body (RFC 6749, section 2.3).
+    Client,
+}
+
+impl Audience {
+    /// Whether it is people and scripts, not devices.
+    pub fn is_people(self) -> bool {
+        !matches!(self, Self::Device | Self::Public)
+    }
 }
 
 /// For endpoints that anybody may call.
@@ -44,9 +80,21 @@ pub struct Public;
 #[derive(Clone, Copy)]
 pub struct DeviceOnly;
 
-/// For endpoints that need a management token of this scope.
+/// For endpoints that show something to people and scripts with this scope.
 #[derive(Clone, Copy)]
 pub struct Management(pub Scope);
+
+/// For endpoints at which people and scripts with this scope change something.
+#[derive(Clone, Copy)]
+pub struct Change(pub Scope, pub Action);
+
+/// For uploads: which scope they need is seen when the package is there.
+#[derive(Clone, Copy)]
+pub struct Uploading;
+
+/// For endpoints at which somebody who has logged in changes something about that.
+#[derive(Clone, Copy)]
+pub struct InSession(pub Action);
 
 /// Nobody in particular.
 pub struct Anonymous;
@@ -57,17 +105,29 @@ pub struct TokenHolder {
     pub mac_address: Option<MacAddress>,
 }
 
-/// A person or script that showed a good token.
-#[derive(Debug)]
-pub struct Operator {
-    /// Whom or what the token was made for.
-    pub name: String,
+/// A person or script that may look.
+pub struct Operator;
+
+/// Somebody who may upload some kind of package.
+pub struct Uploader {
+    /// Who uploads.
+    pub deed: Deed,
+    /// What they may do.
+    pub scopes: Scopes,
+}
+
+/// Somebody who has logged in.
+pub struct SessionHolder {
+    /// The session.
+    pub session: Session,
+    /// What they are about to do.
+    pub deed: Deed,
 }
 
 impl Guard for Public {
     type Caller = Anonymous;
 
-    async fn admit(&self, _: &Api, _: &HeaderMap) -> Result<Anonymous, ApiError> {
+    async fn admit(&self, _: &Api, _: &Head) -> Result<Anonymous, Refusal> {
         Ok(Anonymous)
     }
 
@@ -80,15 +140,15 @@ impl Guard for DeviceOnly {
     type Caller = TokenHolder;
 
     /// 401 without a good device token.
-    async fn admit(&self, api: &Api, headers: &HeaderMap) -> Result<TokenHolder, ApiError> {
+    async fn admit(&self, api: &Api, head: &Head) -> Result<TokenHolder, Refusal> {
         if api.authentication_is_off {
             return Ok(TokenHolder { mac_address: None });
         }
         let now = api.store.clock().steady();
-        let mac_address = bearer_token(headers).and_then(|token| device_token::verify(&api.keys, token, now));
+        let mac_address = bearer_token(&head.headers).and_then(|token| device_token::verify(&api.keys, token, now));
         match mac_address {
             Some(mac_address) => Ok(TokenHolder { mac_address: Some(mac_address) }),
-            None => Err(ApiError::Unauthorized("a valid device token is needed: authorize again")),
+            None => Err(ApiError::Unauthorized("a valid device token is needed: authorize again").into()),
         }
     }
 
@@ -100,21 +160,11 @@ impl Guard for DeviceOnly {
 impl Guard for Management {
     type Caller = Operator;
 
-    /// 401 without a good management token, 403 if its scopes do not reach.
-    async fn admit(&self, api: &Api, headers: &HeaderMap) -> Result<Operator, ApiError> {
-        if api.authentication_is_off {
-            return Ok(Operator { name: "anonymous".to_owned() });
-        }
-        let refused = || ApiError::Unauthorized("a valid management token is needed");
-        let now = api.store.clock().now();
-        let token =
-            bearer_token(headers).and_then(|token| access_token::verify(&api.keys, token, now)).ok_or_else(refused)?;
-        let id = token.id.clone();
-        if !api.store.read(move |connection| access_tokens::is_valid(connection, &id)).await? {
-            return Err(refused());
-        }
-        require(&token.scopes, self.0)?;
-        Ok(Operator { name: token.name })
+    /// 401 without good credentials, 403 if their scopes do not reach.
+    async fn admit(&self, api: &Api, head: &Head) -> Result<Operator, Refusal> {
+        let identity = identity::identify(api, head).await?;
+        require(&identity.scopes, self.0)?;
+        Ok(Operator)
     }
 
     fn audience(&self) -> Audience {
@@ -122,46 +172,90 @@ impl Guard for Management {
     }
 }
 
-fn require(scopes: &Scopes, needed: Scope) -> Result<(), ApiError> {
-    if scopes.allow(needed) { Ok(()) } else { Err(ApiError::Forbidden(format!("the token lacks the scope {needed}"))) }
+impl Guard for Change {
+    type Caller = Deed;
+
+    /// 401 without good credentials, 403 if their scopes do not reach.
+    async fn admit(&self, api: &Api, head: &Head) -> Result<Deed, Refusal> {
+        let Self(scope, action) = *self;
+        let identity = identity::identify(api, head).await?;
+        let deed = deed(api, head, &identity, action);
+        match require(&identity.scopes, scope) {
+            Ok(()) => Ok(deed),
+            Err(error) => Err(Refusal { error, deed: Some(deed) }),
+        }
+    }
+
+    fn audience(&self) -> Audience {
+        Audience::Management(self.0)
+    }
+
+    fn action(&self) -> Option<Action> {
+        Some(self.1)
+    }
+
+    fn deed(&self, caller: &Deed) -> Option<Deed> {
+        Some(caller.clone())
+    }
 }
 
-/// The token of an `Authorization` header: `Bearer token=<token>` as existing clients write it, the value quoted or not, or
-/// `Bearer <token>` (RFC 6750); the scheme in any case.
-fn bearer_token(headers: &HeaderMap) -> Option<&str> {
-    let (scheme, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return None;
+impl Guard for Uploading {
+    type Caller = Uploader;
+
+    /// 401 without good credentials, 403 if they are for no upload at all.
+    async fn admit(&self, api: &Api, head: &Head) -> Result<Uploader, Refusal> {
+        let identity = identity::identify(api, head).await?;
+        let deed = deed(api, head, &identity, Action::UploadPackage);
+        if Scope::UPLOADS.iter().any(|scope| identity.scopes.allow(*scope)) {
+            return Ok(Uploader { deed, scopes: identity.scopes });
+        }
+        let error = require(&identity.scopes, Scope::ReadWrite).err();
+        let error = error.unwrap_or_else(|| ApiError::internal("a scope that reaches was refused"));
+        Err(Refusal { error, deed: Some(deed) })
     }
-    let credentials = credentials.trim();
-    let value = match credentials.split_once('=') {
-        // A JWT has no `=`, so what stands before one is a parameter's name.
-        Some((name, value)) if name.trim().eq_ignore_ascii_case("token") => value.trim(),
-        Some(_) => return None,
-        None => credentials,
-    };
-    Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value))
+
+    fn audience(&self) -> Audience {
+        Audience::Uploader
+    }
+
+    fn action(&self) -> Option<Action> {
+        Some(Action::UploadPackage)
+    }
+
+    fn deed(&self, caller: &Uploader) -> Option<Deed> {
+        Some(caller.deed.clone())
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+impl Guard for InSession {
+    type Caller = SessionHolder;
 
-    #[test]
-    fn tokens_are_found_in_every_spelling() {
-        let found = |value: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(AUTHORIZATION, value.parse().unwrap());
-            bearer_token(&headers).map(str::to_owned)
-        };
-        for value in
-            ["Bearer token=a.b.c", "bearer token=a.b.c", "BEARER  Token=\"a.b.c\"", "Bearer a.b.c", "Bearer \"a.b.c\""]
-        {
-            assert_eq!(found(value).as_deref(), Some("a.b.c"), "{value}");
-        }
-        for value in ["token=a.b.c", "Basic a.b.c", "Bearer", "Bearer key=a.b.c"] {
-            assert_eq!(found(value), None, "{value}");
-        }
-        assert_eq!(bearer_token(&HeaderMap::new()), None);
+    /// 401 without a session's cookie, 403 if the request comes from another site's page.
+    async fn admit(&self, api: &Api, head: &Head) -> Result<SessionHolder, Refusal> {
+        let session = identity::session(api, head).await?.ok_or_else(identity::not_logged_in)?;
+        let identity = Identity::of_session(&session);
+        let deed = deed(api, head, &identity, self.0);
+        Ok(SessionHolder { session, deed })
     }
+
+    fn audience(&self) -> Audience {
+        Audience::Session
+    }
+
+    fn action(&self) -> Option<Action> {
+        Some(self.0)
+    }
+
+    fn deed(&self, caller: &SessionHolder) -> Option<Deed> {
+        Some(caller.deed.clone())
+    }
+}
+
+fn deed(api: &Api, head: &Head, identity: &Identity, action: Action) -> Deed {
+    Deed { actor: identity.actor.clone(), address: api.addresses.client_address(head), action }
+}
+
+/// 403 that names the scope which is missing.
+pub fn require(scopes: &Scopes, needed: Scope) -> Result<(), ApiError> {
+    if scopes.allow(needed) { Ok(()) } else { Err(ApiError::Forbidden(format!("the scope {needed} is missing"))) }
 }

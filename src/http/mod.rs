@@ -10,10 +10,13 @@ mod endpoint;
 mod error;
 mod guard;
 mod host;
+mod identity;
 mod management;
 mod range;
 mod reply;
+mod request;
 pub mod serve;
+mod session_cookie;
 
 use std::sync::Arc;
 
@@ -21,16 +24,23 @@ use tokio::sync::Semaphore;
 use warp::http::Method;
 
 use crate::auth::Keys;
-use crate::domain::Scope::{ReadOnly, ReadWrite};
+use crate::domain::Action::{
+    AcceptDevice, ChangeGroupDevices, CreateGroup, DeleteGroup, DeletePackage, LogOut, SetGroupPackages,
+    SetGroupPolicy, SetPassword,
+};
+use crate::domain::Scope::{self, ReadOnly, ReadWrite};
 use crate::store::{PackageFolder, Store};
+use crate::usecase::audit_log::AuditLog;
 use crate::usecase::check_update::Planner;
+use crate::usecase::claim::Claim;
+use crate::usecase::log_in::Doorkeeper;
 use device::{auth, download, update};
 pub use endpoint::RouteSummary;
 use endpoint::{Resource, Route, any_of, at, on};
 pub use guard::Audience;
-use guard::{DeviceOnly, Management, Public};
+use guard::{Change, DeviceOnly, InSession, Management, Public, Uploading};
 pub use host::Addresses;
-use management::{devices, groups, packages, registrations};
+use management::{audit, devices, groups, packages, registrations, session};
 
 /// What handlers work with.
 pub struct Api {
@@ -42,6 +52,12 @@ pub struct Api {
     pub keys: Keys,
     /// The compiled plans.
     pub planner: Planner,
+    /// What stands between guessers and passwords.
+    pub doorkeeper: Doorkeeper,
+    /// The code that makes somebody the first administrator, if nobody was when the server started.
+    pub claim: Option<Claim>,
+    /// What was noted in the audit log of late.
+    pub audit: AuditLog,
     /// How many signatures may be checked at once.
     pub signature_turns: Arc<Semaphore>,
     /// Under which address clients reach this server.
@@ -62,28 +78,46 @@ fn resources() -> Vec<Resource> {
         at("/local_storage/{name...}", [on(GET, Public, download::package)]),
         at("/api/v1/auth/device", [on(POST, Public, auth::authorize)]),
         at("/api/v1/auth/pending", [on(GET, Management(ReadOnly), registrations::list)]),
-        at("/api/v1/auth/register", [on(POST, Management(ReadWrite), registrations::accept)]),
+        at("/api/v1/auth/register", [on(POST, Change(ReadWrite, AcceptDevice), registrations::accept)]),
         at("/api/v1/devices", [on(GET, Management(ReadOnly), devices::list)]),
         at("/api/v1/devices/{device}", [on(GET, Management(ReadOnly), devices::find)]),
-        at(
-            "/api/v1/packages",
-            [on(GET, Management(ReadOnly), packages::list), on(POST, Management(ReadWrite), packages::upload)],
-        ),
+        at("/api/v1/packages", [on(GET, Management(ReadOnly), packages::list), on(POST, Uploading, packages::upload)]),
         at(
             "/api/v1/packages/{package}",
-            [on(GET, Management(ReadOnly), packages::find), on(DELETE, Management(ReadWrite), packages::delete)],
+            [
+                on(GET, Management(ReadOnly), packages::find),
+                on(DELETE, Change(ReadWrite, DeletePackage), packages::delete),
+            ],
         ),
         at(
             "/api/v1/groups",
-            [on(GET, Management(ReadOnly), groups::list), on(POST, Management(ReadWrite), groups::create)],
+            [
+                on(GET, Management(ReadOnly), groups::list),
+                on(POST, Change(Scope::CreateGroup, CreateGroup), groups::create),
+            ],
         ),
         at(
             "/api/v1/groups/{group}",
-            [on(GET, Management(ReadOnly), groups::find), on(DELETE, Management(ReadWrite), groups::delete)],
+            [on(GET, Management(ReadOnly), groups::find), on(DELETE, Change(ReadWrite, DeleteGroup), groups::delete)],
         ),
-        at("/api/v1/groups/{group}/devices", [on(PATCH, Management(ReadWrite), groups::change_devices)]),
-        at("/api/v1/groups/{group}/package", [on(POST, Management(ReadWrite), groups::set_packages)]),
-        at("/api/v1/groups/{group}/policy", [on(POST, Management(ReadWrite), groups::set_policy)]),
+        at(
+            "/api/v1/groups/{group}/devices",
+            [on(PATCH, Change(ReadWrite, ChangeGroupDevices), groups::change_devices)],
+        ),
+        at("/api/v1/groups/{group}/package", [on(POST, Change(ReadWrite, SetGroupPackages), groups::set_packages)]),
+        at("/api/v1/groups/{group}/policy", [on(POST, Change(ReadWrite, SetGroupPolicy), groups::set_policy)]),
+        at(
+            "/api/tender/v1/session",
+            [
+                on(GET, Public, session::show),
+                on(POST, Public, session::log_in),
+                on(DELETE, InSession(LogOut), session::log_out),
+            ],
+        ),
+        at("/api/tender/v1/sessions", [on(DELETE, InSession(LogOut), session::log_out_everywhere)]),
+        at("/api/tender/v1/session/password", [on(POST, InSession(SetPassword), session::change_password)]),
+        at("/api/tender/v1/claim", [on(POST, Public, session::claim)]),
+        at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
     ]
 }
 

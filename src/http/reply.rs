@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use humantime::format_rfc3339_seconds;
 use serde::{Serialize, Serializer};
 use warp::http::StatusCode;
 use warp::http::header::{CONTENT_TYPE, HeaderValue};
@@ -40,5 +41,14 @@ pub struct Date(pub Timestamp);
 impl Serialize for Date {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&httpdate::HttpDate::from(SystemTime::from(self.0)))
+    }
+}
+
+/// A moment in replies of our own: `2027-01-15T08:00:00Z` (RFC 3339).
+pub struct Moment(pub Timestamp);
+
+impl Serialize for Moment {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_rfc3339_seconds(SystemTime::from(self.0)))
     }
 }

@@ -22,6 +22,7 @@ use warp::http::uri::PathAndQuery;
 
 use super::connection::{Connection, StallLimit};
 use super::endpoint::Route;
+use super::request::RequestTarget;
 
 /// The most that is kept of a connection's input: bounds the request's head and the pieces of a body.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -115,6 +116,8 @@ async fn serve_connection(
         if let Some(uri) = without_empty_segments(request.uri()) {
             *request.uri_mut() = uri;
         }
+        let target = RequestTarget(request.uri().clone());
+        request.extensions_mut().insert(target);
         let reply = filters.call(request);
         async move { Ok::<_, Infallible>(reply.await.unwrap_or_else(|never| match never {})) }
     });

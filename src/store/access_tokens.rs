@@ -1,4 +1,4 @@
-//! Management tokens that were issued, and whether they were revoked.
+//! Management tokens that were made on the command line, and those that were revoked.
 
 use rusqlite::{Connection, OptionalExtension};
 
@@ -63,4 +63,18 @@ pub fn revoke(tx: &WriteTx<'_>, id_or_name: &str) -> Result<usize, StoreError> {
         "UPDATE access_tokens SET revoked_at = ?2 WHERE (id = ?1 OR name = ?1) AND revoked_at IS NULL",
         (id_or_name, tx.now()),
     )?)
+}
+
+/// Revokes a client's token, which ends by itself at `expires`, and forgets those that have ended. `now` is the steady time.
+pub fn revoke_clients(tx: &WriteTx<'_>, id: &str, expires: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+    tx.connection().execute("DELETE FROM revoked_tokens WHERE expires_at <= ?1", [now])?;
+    tx.connection()
+        .execute("INSERT INTO revoked_tokens (id, expires_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (id, expires))?;
+    Ok(())
+}
+
+/// Whether a client's token was revoked.
+pub fn is_revoked(connection: &Connection, id: &str) -> Result<bool, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM revoked_tokens WHERE id = ?1)")?;
+    Ok(statement.query_row([id], |row| row.get(0))?)
 }

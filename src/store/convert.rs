@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{
-    DeviceId, GroupId, GroupMetadata, KeyFingerprint, MacAddress, MacKey, Metadata, PackageId, Policy, Sha256Digest,
-    Timestamp,
+    CredentialHash, DeviceId, GroupId, GroupMetadata, KeyFingerprint, MacAddress, MacKey, Metadata, PackageId, Policy,
+    Sha256Digest, Timestamp, UserId,
 };
 
 macro_rules! integer_column {
@@ -31,6 +31,7 @@ integer_column! {
     DeviceId: DeviceId, |id: DeviceId| id.0;
     GroupId: GroupId, |id: GroupId| id.0;
     PackageId: PackageId, |id: PackageId| id.0;
+    UserId: UserId, |id: UserId| id.0;
     Timestamp: Timestamp::from_unix_seconds, Timestamp::unix_seconds;
 }
 
@@ -50,7 +51,7 @@ macro_rules! hash_column {
     )*};
 }
 
-hash_column!(Sha256Digest KeyFingerprint);
+hash_column!(Sha256Digest KeyFingerprint CredentialHash);
 
 /// A text column, read as whatever parses from it.
 pub(super) struct Text<T>(pub T);

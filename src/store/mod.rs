@@ -5,7 +5,9 @@
 //! type proves who is inside the one write transaction. No HTTP and no decisions about who may do what.
 
 pub mod access_tokens;
+pub mod audit;
 mod blobs;
+pub mod clients;
 mod convert;
 pub mod devices;
 pub mod facts;
@@ -15,6 +17,8 @@ pub mod packages;
 mod presence;
 pub mod registrations;
 mod schema;
+pub mod sessions;
+pub mod users;
 mod writer;
 
 use std::io;

@@ -13,9 +13,10 @@ use crate::domain::Timestamp;
 /// The current schema.
 const SCHEMA: &str = include_str!("../../schema.sql");
 
-/// Each step from the first released schema to [`SCHEMA`]. There is one schema so far; when it changes, the file as
-/// released moves into `migrations/` and stands first here, followed by the change.
-static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| Migrations::new(vec![M::up(SCHEMA)]));
+/// Each step from the first schema to [`SCHEMA`]. A step that was released is never changed.
+static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
+    Migrations::new(vec![M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql"))])
+});
 
 /// How long to wait for another process (a command run beside the server) to end its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,6 +33,8 @@ pub(super) fn open_latest(path: &Path) -> Result<Connection, StoreError> {
     // An acknowledged write survives power loss; the writer's batches make that affordable.
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "journal_size_limit", 4 * 1024 * 1024)?;
+    // What was deleted, such as the hash of a password, is not left in free pages.
+    connection.pragma_update(None, "secure_delete", true)?;
     prepare(&connection)?;
     MIGRATIONS.to_latest(&mut connection).map_err(|error| unusable(path, &error.to_string()))?;
     verify(&connection, path)?;
@@ -85,7 +88,7 @@ fn verify(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Tables and indexes: type, name, and how it is defined, whatever the comments and white space.
+/// Tables, indexes and triggers: type, name, and how it is defined, whatever the comments and white space.
 fn schema_objects(connection: &Connection) -> rusqlite::Result<Vec<(String, String, String)>> {
     let mut statement = connection.prepare(
         "SELECT type, name, coalesce(sql, '') FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name",
@@ -111,6 +114,8 @@ pub(super) fn latest_timestamp(connection: &Connection) -> rusqlite::Result<Opti
              UNION ALL SELECT max(last_access_at) FROM device_presence
              UNION ALL SELECT max(last_appeared_at) FROM registrations
              UNION ALL SELECT max(max(created_at), max(coalesce(revoked_at, 0))) FROM access_tokens
+             UNION ALL SELECT max(at) FROM audit_log
+             UNION ALL SELECT max(last_seen_at) FROM sessions
          )",
         [],
         |row| row.get(0),
@@ -135,6 +140,22 @@ mod tests {
         let fresh = Connection::open_in_memory().unwrap();
         fresh.execute_batch(SCHEMA).unwrap();
         assert_eq!(schema_objects(&reopened).unwrap(), schema_objects(&fresh).unwrap());
+    }
+
+    #[test]
+    fn every_earlier_schema_is_migrated_with_its_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        for version in 1..2 {
+            let path = folder.path().join(format!("{version}.sqlite"));
+            let mut earlier = Connection::open(&path).unwrap();
+            earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
+            MIGRATIONS.to_version(&mut earlier, version).unwrap();
+            earlier.execute_batch("INSERT INTO facts (name, value) VALUES ('installation', x'01')").unwrap();
+            drop(earlier);
+            let migrated = open_latest(&path).unwrap();
+            let kept: i64 = migrated.query_row("SELECT count(*) FROM facts", [], |row| row.get(0)).unwrap();
+            assert_eq!(kept, 1, "version {version}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::domain::{Package, PackageDescription};
-use crate::store::{PackageFolder, StagedFile, Store, StoreError, packages};
+use crate::domain::{Deed, Package, PackageDescription};
+use crate::store::{PackageFolder, StagedFile, Store, StoreError, audit, packages};
 
 /// Pieces that may wait for the disk; what they hold bounds the memory of an upload.
 const WAITING_PIECES: usize = 8;
@@ -59,11 +59,18 @@ pub async fn publish(
     store: &Store,
     staged: StagedFile,
     description: PackageDescription,
+    deed: Deed,
 ) -> Result<Package, StoreError> {
     let moving = tokio::task::spawn_blocking(move || {
         let published = staged.publish(description.directory())?;
         Ok::<_, StoreError>((published, description))
     });
     let (published, description) = moving.await.map_err(|_| StoreError::Abandoned)??;
-    store.write(move |tx| packages::insert(tx, description, published)).await
+    let inserting = store.write(move |tx| {
+        let package = packages::insert(tx, description, published)?;
+        let detail = format!("{} bytes, SHA-256 {}", package.length_bytes, package.sha256);
+        audit::append(tx, &deed.done(format!("package/{}", package.id)).with(detail))?;
+        Ok::<_, StoreError>(package)
+    });
+    inserting.await
 }

@@ -7,8 +7,8 @@ use tokio::sync::Semaphore;
 
 use super::hear_device::hear_device;
 use crate::auth::{Keys, PublicKey, device_token};
-use crate::domain::{DeviceId, DeviceReport, KeyFingerprint, MacKey, Registration};
-use crate::store::{Store, StoreError, devices, registrations};
+use crate::domain::{Deed, DeviceId, DeviceReport, KeyFingerprint, MacKey, Registration};
+use crate::store::{Store, StoreError, audit, devices, registrations};
 
 /// The longest request that is kept as a registration: anybody can make one.
 pub const REGISTRATION_LIMIT_BYTES: usize = 8 * 1024;
@@ -108,11 +108,15 @@ pub async fn accept(
     store: &Store,
     mac_key: MacKey,
     fingerprint: KeyFingerprint,
+    deed: Deed,
 ) -> Result<Option<DeviceId>, StoreError> {
     let presence = store.presence().clone();
     let accepting = store.write(move |tx| {
-        let registration = registrations::take(tx, &presence, &mac_key, fingerprint)?;
-        registration.map(|registration| devices::accept(tx, &registration, fingerprint)).transpose()
+        let Some(registration) = registrations::take(tx, &presence, &mac_key, fingerprint)? else { return Ok(None) };
+        let device = devices::accept(tx, &registration, fingerprint)?;
+        let detail = format!("{} with the key {fingerprint}", registration.mac_address);
+        audit::append(tx, &deed.done(format!("device/{device}")).with(detail))?;
+        Ok(Some(device))
     });
     accepting.await
 }

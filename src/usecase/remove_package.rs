@@ -1,12 +1,24 @@
 //! A package goes: first its row, then its file, so that a row never lacks its file.
 
-use crate::domain::PackageId;
+use crate::domain::{Deed, PackageId};
 use crate::store::packages::{self, Deletion};
-use crate::store::{PackageFolder, Store, StoreError};
+use crate::store::{PackageFolder, Store, StoreError, audit};
 
 /// Deletes a package that no group has. Downloads of it that have begun go on to their end.
-pub async fn remove_package(store: &Store, folder: &PackageFolder, id: PackageId) -> Result<Deletion, StoreError> {
-    let deletion = store.write(move |tx| packages::delete(tx, id)).await?;
+pub async fn remove_package(
+    store: &Store,
+    folder: &PackageFolder,
+    id: PackageId,
+    deed: Deed,
+) -> Result<Deletion, StoreError> {
+    let deleting = store.write(move |tx| {
+        let deletion = packages::delete(tx, id)?;
+        if let Deletion::Deleted(_) = &deletion {
+            audit::append(tx, &deed.done(format!("package/{id}")))?;
+        }
+        Ok::<_, StoreError>(deletion)
+    });
+    let deletion = deleting.await?;
     if let Deletion::Deleted(package) = &deletion {
         let (folder, package) = (folder.clone(), package.clone());
         let removing = tokio::task::spawn_blocking(move || folder.remove(&package));

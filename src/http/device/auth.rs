@@ -12,10 +12,10 @@ use crate::auth::{PublicKey, device_token};
 use crate::domain::{DeviceReport, Metadata};
 use crate::http::Api;
 use crate::http::body::parse_json;
-use crate::http::endpoint::Request;
 use crate::http::error::ApiError;
 use crate::http::guard::Anonymous;
 use crate::http::reply;
+use crate::http::request::Request;
 use crate::usecase::register_device::{self, Authorization, AuthorizationRequest};
 
 const SIGNATURE_HEADER: &str = "X-RDFM-Device-Signature";
@@ -43,7 +43,7 @@ struct TokenReply {
 /// - 413: the request is longer than is taken, or kept of a device that nobody has accepted
 /// - 401: a person must accept the device first; it is among the pending registrations now
 pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), mut request: Request) -> Result<Response, ApiError> {
-    let Some(signature) = request.headers.get(SIGNATURE_HEADER).cloned() else {
+    let Some(signature) = request.head.headers.get(SIGNATURE_HEADER).cloned() else {
         let missing = ApiError::BadRequest(format!("the header {SIGNATURE_HEADER} is missing"));
         return Err(request.body.refuse(missing).await);
     };

@@ -15,10 +15,11 @@ use warp::reply::{Reply, Response};
 
 use crate::domain::{Package, StorageDirectory};
 use crate::http::Api;
-use crate::http::endpoint::{PathParameter, Request};
+use crate::http::endpoint::PathParameter;
 use crate::http::error::ApiError;
 use crate::http::guard::Anonymous;
 use crate::http::range::{ByteRange, RangeRequest};
+use crate::http::request::Request;
 use crate::store::{PackageFile, StoreError, packages};
 
 /// How much is read at once.
@@ -111,9 +112,10 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
 
 /// Whether the client has this version already (RFC 9110, section 13.2.2: the tag decides if there is one).
 fn is_not_modified(request: &Request, entity_tag: &ETag, package: &Package) -> bool {
-    match request.headers.typed_get::<IfNoneMatch>() {
+    match request.head.headers.typed_get::<IfNoneMatch>() {
         Some(condition) => !condition.precondition_passes(entity_tag),
         None => request
+            .head
             .headers
             .typed_get::<IfModifiedSince>()
             .is_some_and(|condition| !condition.is_modified(package.created.into())),
@@ -122,17 +124,17 @@ fn is_not_modified(request: &Request, entity_tag: &ETag, package: &Package) -> b
 
 /// The range asked for, if the client's copy is still of this version (RFC 9110, section 13.1.5).
 fn range_that_applies(request: &Request, length: u64, entity_tag: &ETag, last_modified: &LastModified) -> RangeRequest {
-    let copy_is_stale = match request.headers.typed_try_get::<IfRange>() {
+    let copy_is_stale = match request.head.headers.typed_try_get::<IfRange>() {
         Ok(condition) => {
             condition.is_some_and(|condition| condition.is_modified(Some(entity_tag), Some(last_modified)))
         }
         Err(_) => true,
     };
     // Ranges are defined for GET alone (section 14.2).
-    if copy_is_stale || request.method != Method::GET {
+    if copy_is_stale || request.head.method != Method::GET {
         RangeRequest::Whole
     } else {
-        RangeRequest::of(&request.headers, length)
+        RangeRequest::of(&request.head.headers, length)
     }
 }
 

@@ -8,10 +8,10 @@ use warp::reply::Response;
 use super::{REPORT_LIMIT_BYTES, download};
 use crate::domain::{DeviceReport, Metadata, PackageId};
 use crate::http::Api;
-use crate::http::endpoint::Request;
 use crate::http::error::ApiError;
 use crate::http::guard::TokenHolder;
 use crate::http::reply::{self, Date};
+use crate::http::request::Request;
 use crate::usecase::check_update::{UpdateCheck, check_update};
 
 #[derive(Serialize)]
@@ -42,7 +42,7 @@ pub async fn check(api: Arc<Api>, holder: TokenHolder, (): (), mut request: Requ
                 id: package.id,
                 created: Date(package.created),
                 sha256: package.sha256.to_string(),
-                uri: format!("{}{}", api.addresses.base_url(&request)?, download::path(package)),
+                uri: format!("{}{}", api.addresses.base_url(&request.head)?, download::path(package)),
             })?)
         }
         UpdateCheck::NoUpdate => Ok(reply::no_content()),

@@ -9,10 +9,10 @@ use warp::reply::Response;
 
 use crate::domain::{Device, DeviceId, GroupId, Metadata};
 use crate::http::Api;
-use crate::http::endpoint::Request;
 use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Date};
+use crate::http::request::Request;
 use crate::store::devices;
 
 /// A device on the wire: exactly these fields.

@@ -6,13 +6,14 @@ use serde::{Deserialize, Serialize};
 use warp::reply::Response;
 
 use super::BODY_LIMIT_BYTES;
-use crate::domain::{DeviceId, Group, GroupId, GroupMetadata, MembershipChange, PackageId, Policy};
+use crate::domain::{Deed, DeviceId, Group, GroupId, GroupMetadata, MembershipChange, PackageId, Policy};
 use crate::http::Api;
-use crate::http::endpoint::Request;
 use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Date};
+use crate::http::request::Request;
 use crate::store::groups::{self, AssignmentError, Deletion, MembershipError};
+use crate::store::{StoreError, audit};
 
 /// A group on the wire: exactly these fields.
 #[derive(Serialize)]
@@ -74,6 +75,19 @@ struct PolicyBody {
     policy: String,
 }
 
+/// What the audit log calls a group.
+fn target(id: GroupId) -> String {
+    format!("group/{id}")
+}
+
+/// Identifiers for people, such as `1, 2`; `none` if there are none.
+fn numbers<T: ToString>(identifiers: &[T]) -> String {
+    if identifiers.is_empty() {
+        return "none".to_owned();
+    }
+    identifiers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
 fn no_such_group() -> ApiError {
     ApiError::NotFound("no such group")
 }
@@ -90,13 +104,17 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 ///
 /// - 200: the new group; the body is its metadata
 /// - 400: the body is not a JSON object
-pub async fn create(api: Arc<Api>, operator: Operator, (): (), mut request: Request) -> Result<Response, ApiError> {
+pub async fn create(api: Arc<Api>, deed: Deed, (): (), mut request: Request) -> Result<Response, ApiError> {
     let text = request.body.read_json_text(BODY_LIMIT_BYTES).await?;
     let text =
         str::from_utf8(&text).map_err(|_| ApiError::BadRequest("group metadata is not UTF-8 text".to_owned()))?;
     let metadata = GroupMetadata::parse(text)?;
-    let group = api.store.write(move |tx| groups::create(tx, metadata)).await?;
-    tracing::info!(group = %group.id, operator = operator.name, "group created");
+    let creating = api.store.write(move |tx| {
+        let group = groups::create(tx, metadata)?;
+        audit::append(tx, &deed.done(target(group.id)))?;
+        Ok::<_, StoreError>(group)
+    });
+    let group = creating.await?;
     Ok(reply::ok(&GroupReply::from(&group))?)
 }
 
@@ -114,12 +132,16 @@ pub async fn find(api: Arc<Api>, _: Operator, id: GroupId, _: Request) -> Result
 /// - 200: the group is gone; its packages stay
 /// - 404: no such group
 /// - 409: it has devices
-pub async fn delete(api: Arc<Api>, operator: Operator, id: GroupId, _: Request) -> Result<Response, ApiError> {
-    match api.store.write(move |tx| groups::delete(tx, id)).await? {
-        Deletion::Deleted => {
-            tracing::info!(group = %id, operator = operator.name, "group deleted");
-            Ok(reply::done())
+pub async fn delete(api: Arc<Api>, deed: Deed, id: GroupId, _: Request) -> Result<Response, ApiError> {
+    let deleting = api.store.write(move |tx| {
+        let deletion = groups::delete(tx, id)?;
+        if deletion == Deletion::Deleted {
+            audit::append(tx, &deed.done(target(id)))?;
         }
+        Ok::<_, StoreError>(deletion)
+    });
+    match deleting.await? {
+        Deletion::Deleted => Ok(reply::done()),
         Deletion::NotFound => Err(no_such_group()),
         Deletion::HasDevices => {
             Err(ApiError::Conflict("delete failed, at least one device is still assigned to the group".to_owned()))
@@ -135,7 +157,7 @@ pub async fn delete(api: Arc<Api>, operator: Operator, id: GroupId, _: Request) 
 /// - 409: one of the devices cannot be added or removed; nothing was changed
 pub async fn change_devices(
     api: Arc<Api>,
-    operator: Operator,
+    deed: Deed,
     id: GroupId,
     mut request: Request,
 ) -> Result<Response, ApiError> {
@@ -143,13 +165,16 @@ pub async fn change_devices(
     let read_all =
         |written: Vec<WrittenDeviceId>| written.into_iter().map(WrittenDeviceId::read).collect::<Result<_, _>>();
     let change = MembershipChange { add: read_all(body.add)?, remove: read_all(body.remove)? };
-    let (added, removed) = (change.add.len(), change.remove.len());
-    api.store.write(move |tx| groups::change_members(tx, id, &change)).await.map_err(|error| match error {
+    let changing = api.store.write(move |tx| {
+        groups::change_members(tx, id, &change)?;
+        let detail = format!("added {}; removed {}", numbers(&change.add), numbers(&change.remove));
+        Ok(audit::append(tx, &deed.done(target(id)).with(detail))?)
+    });
+    changing.await.map_err(|error| match error {
         MembershipError::NoSuchGroup => no_such_group(),
         MembershipError::Store(error) => error.into(),
         conflict => ApiError::Conflict(format!("nothing was changed: {conflict}")),
     })?;
-    tracing::info!(group = %id, added, removed, operator = operator.name, "devices of a group changed");
     Ok(reply::done())
 }
 
@@ -158,20 +183,17 @@ pub async fn change_devices(
 /// - 200: the group has these packages now, and no others
 /// - 400: the body is not what it should be
 /// - 404: no such group, or one of the packages does not exist; nothing was changed
-pub async fn set_packages(
-    api: Arc<Api>,
-    operator: Operator,
-    id: GroupId,
-    mut request: Request,
-) -> Result<Response, ApiError> {
+pub async fn set_packages(api: Arc<Api>, deed: Deed, id: GroupId, mut request: Request) -> Result<Response, ApiError> {
     let PackagesBody { packages } = request.body.read_json(BODY_LIMIT_BYTES).await?;
-    let count = packages.len();
-    api.store.write(move |tx| groups::set_packages(tx, id, &packages)).await.map_err(|error| match error {
+    let setting = api.store.write(move |tx| {
+        groups::set_packages(tx, id, &packages)?;
+        Ok(audit::append(tx, &deed.done(target(id)).with(numbers(&packages)))?)
+    });
+    setting.await.map_err(|error| match error {
         AssignmentError::NoSuchGroup => no_such_group(),
         AssignmentError::NoSuchPackage(_) => ApiError::NotFound("one of the packages does not exist"),
         AssignmentError::Store(error) => error.into(),
     })?;
-    tracing::info!(group = %id, packages = count, operator = operator.name, "packages of a group set");
     Ok(reply::done())
 }
 
@@ -180,18 +202,15 @@ pub async fn set_packages(
 /// - 200: the group has this policy now
 /// - 400: the body is not what it should be, or no policy
 /// - 404: no such group
-pub async fn set_policy(
-    api: Arc<Api>,
-    operator: Operator,
-    id: GroupId,
-    mut request: Request,
-) -> Result<Response, ApiError> {
+pub async fn set_policy(api: Arc<Api>, deed: Deed, id: GroupId, mut request: Request) -> Result<Response, ApiError> {
     let body: PolicyBody = request.body.read_json(BODY_LIMIT_BYTES).await?;
     let policy: Policy = body.policy.parse()?;
-    let text = policy.to_string();
-    if !api.store.write(move |tx| groups::set_policy(tx, id, &policy)).await? {
-        return Err(no_such_group());
-    }
-    tracing::info!(group = %id, policy = text, operator = operator.name, "policy of a group set");
-    Ok(reply::done())
+    let setting = api.store.write(move |tx| {
+        let is_set = groups::set_policy(tx, id, &policy)?;
+        if is_set {
+            audit::append(tx, &deed.done(target(id)).with(policy.to_string()))?;
+        }
+        Ok::<_, StoreError>(is_set)
+    });
+    if setting.await? { Ok(reply::done()) } else { Err(no_such_group()) }
 }

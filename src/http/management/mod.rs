@@ -1,9 +1,11 @@
-//! What people and scripts call: the frozen API of the reference server.
+//! What people and scripts call: the frozen API of the reference server, and what tender has beside it.
 
+pub mod audit;
 pub mod devices;
 pub mod groups;
 pub mod packages;
 pub mod registrations;
+pub mod session;
 mod upload;
 
 /// The longest JSON body of a person or script, in bytes: room for the identifiers of a hundred thousand devices.

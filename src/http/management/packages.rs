@@ -7,12 +7,12 @@ use serde::{Serialize, Serializer};
 use warp::reply::Response;
 
 use super::upload;
-use crate::domain::{Package, PackageId, StorageDirectory, keys};
+use crate::domain::{Deed, Package, PackageId, StorageDirectory, keys};
 use crate::http::Api;
-use crate::http::endpoint::Request;
 use crate::http::error::ApiError;
-use crate::http::guard::Operator;
+use crate::http::guard::{Operator, Uploader};
 use crate::http::reply::{self, Date};
+use crate::http::request::Request;
 use crate::store::packages::{self, Deletion};
 use crate::usecase::publish_package::publish;
 use crate::usecase::remove_package::remove_package;
@@ -73,12 +73,12 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 /// `POST /api/v1/packages`
 ///
 /// - 200: the new package
+/// - 403: the scope that a package of this type needs is missing
 /// - 400: no file, an empty one, metadata that is missing or reserved, or a body that breaks off
 /// - 507: the disk is full
-pub async fn upload(api: Arc<Api>, operator: Operator, (): (), request: Request) -> Result<Response, ApiError> {
+pub async fn upload(api: Arc<Api>, uploader: Uploader, (): (), request: Request) -> Result<Response, ApiError> {
     let (staged, description) = upload::receive(&api.packages, request.body).await?;
-    let package = publish(&api.store, staged, description).await?;
-    tracing::info!(package = %package.id, bytes = package.length_bytes, operator = operator.name, "package uploaded");
+    let package = publish(&api.store, staged, description, uploader.deed).await?;
     Ok(reply::ok(&PackageReply::from(&package))?)
 }
 
@@ -96,12 +96,9 @@ pub async fn find(api: Arc<Api>, _: Operator, id: PackageId, _: Request) -> Resu
 /// - 200: the package is gone
 /// - 404: no such package
 /// - 409: a group has it
-pub async fn delete(api: Arc<Api>, operator: Operator, id: PackageId, _: Request) -> Result<Response, ApiError> {
-    match remove_package(&api.store, &api.packages, id).await? {
-        Deletion::Deleted(_) => {
-            tracing::info!(package = %id, operator = operator.name, "package deleted");
-            Ok(reply::done())
-        }
+pub async fn delete(api: Arc<Api>, deed: Deed, id: PackageId, _: Request) -> Result<Response, ApiError> {
+    match remove_package(&api.store, &api.packages, id, deed).await? {
+        Deletion::Deleted(_) => Ok(reply::done()),
         Deletion::NotFound => Err(no_such_package()),
         Deletion::Assigned => {
             Err(ApiError::Conflict("delete failed, the package is assigned to at least one group".to_owned()))

@@ -7,12 +7,12 @@ use warp::reply::Response;
 
 use super::BODY_LIMIT_BYTES;
 use crate::auth::PublicKey;
-use crate::domain::{MacAddress, Metadata, Registration};
+use crate::domain::{Deed, MacAddress, Metadata, Registration};
 use crate::http::Api;
-use crate::http::endpoint::Request;
 use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Date};
+use crate::http::request::Request;
 use crate::store::registrations;
 use crate::usecase::register_device;
 
@@ -58,14 +58,12 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 /// - 200: the device is let in, with this key
 /// - 400: the body is not what it should be
 /// - 404: no device with this MAC address and key waits
-pub async fn accept(api: Arc<Api>, operator: Operator, (): (), mut request: Request) -> Result<Response, ApiError> {
+pub async fn accept(api: Arc<Api>, deed: Deed, (): (), mut request: Request) -> Result<Response, ApiError> {
     let body: AcceptBody = request.body.read_json(BODY_LIMIT_BYTES).await?;
     let not_found = || ApiError::NotFound("the specified registration request does not exist");
     // What is no MAC address or no key cannot have registered.
     let mac_key = MacAddress::parse(&body.mac_address).map_err(|_| not_found())?.key();
     let fingerprint = PublicKey::from_pem(&body.public_key).map_err(|_| not_found())?.fingerprint();
-    let device = register_device::accept(&api.store, mac_key, fingerprint).await?;
-    let device = device.ok_or_else(not_found)?;
-    tracing::info!(%device, mac_address = body.mac_address, operator = operator.name, "device accepted");
-    Ok(reply::done())
+    let device = register_device::accept(&api.store, mac_key, fingerprint, deed).await?;
+    device.map(|_| reply::done()).ok_or_else(not_found)
 }

@@ -1,0 +1,157 @@
+//! Who calls: a person by the cookie of a session, a script by a token of ours or of the external identity provider.
+
+use headers::{Cookie, HeaderMap, HeaderMapExt};
+use warp::http::HeaderName;
+use warp::http::header::{AUTHORIZATION, ORIGIN};
+
+use super::Api;
+use super::error::ApiError;
+use super::request::Head;
+use super::session_cookie;
+use crate::auth::access_token::{self, AccessToken, TokenClient};
+use crate::auth::credential;
+use crate::domain::{Actor, ActorKind, Scope, Scopes};
+use crate::store::sessions::{self, Session};
+use crate::store::{StoreError, access_tokens, clients};
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Somebody who showed good credentials.
+pub struct Identity {
+    /// Who.
+    pub actor: Actor,
+    /// What they may do.
+    pub scopes: Scopes,
+}
+
+impl Identity {
+    /// The user of a session.
+    pub fn of_session(session: &Session) -> Self {
+        Self { actor: Actor::new(ActorKind::User, session.user.as_str()), scopes: session.role.scopes() }
+    }
+}
+
+/// The answer to whoever has no session.
+pub fn not_logged_in() -> ApiError {
+    ApiError::Unauthorized("nobody is logged in, or no longer: log in")
+}
+
+/// The answer to a request that another site's page may have caused.
+pub fn other_page() -> ApiError {
+    ApiError::Forbidden("this request did not come from a page of this server".to_owned())
+}
+
+/// Says who calls: by the `Authorization` header, or without one by the cookie of a session. 401 if they are no good.
+pub async fn identify(api: &Api, head: &Head) -> Result<Identity, ApiError> {
+    if api.authentication_is_off {
+        return Ok(Identity {
+            actor: Actor::new(ActorKind::Anonymous, ""),
+            scopes: [Scope::ReadWrite].into_iter().collect(),
+        });
+    }
+    let refused = || ApiError::Unauthorized("a valid management token is needed");
+    if head.headers.contains_key(AUTHORIZATION) {
+        let token = bearer_token(&head.headers).ok_or_else(refused)?;
+        return by_token(api, token).await?.ok_or_else(refused);
+    }
+    Ok(Identity::of_session(&session(api, head).await?.ok_or_else(refused)?))
+}
+
+async fn by_token(api: &Api, text: &str) -> Result<Option<Identity>, StoreError> {
+    let clock = api.store.clock();
+    let Some(token) = access_token::verify(&api.keys, text, clock.now(), clock.steady()) else {
+        return Ok(by_provider(api, text).await);
+    };
+    let kind = if token.client.is_some() { ActorKind::Client } else { ActorKind::Token };
+    let identity = Identity { actor: Actor::new(kind, token.name.clone()), scopes: token.scopes.clone() };
+    Ok(is_in_force(api, token).await?.then_some(identity))
+}
+
+/// Whether a genuine token of ours was not revoked, nor its client removed or given another secret.
+pub async fn is_in_force(api: &Api, token: AccessToken) -> Result<bool, StoreError> {
+    let AccessToken { id, client, .. } = token;
+    let reading = api.store.read(move |connection| {
+        let Some(TokenClient { id: client_id, secret_version }) = client else {
+            return access_tokens::is_valid(connection, &id);
+        };
+        let client = clients::find(connection, &client_id)?;
+        let has_secret = client.is_some_and(|client| client.secret_version == secret_version);
+        Ok(has_secret && !access_tokens::is_revoked(connection, &id)?)
+    });
+    reading.await
+}
+
+async fn by_provider(_: &Api, _: &str) -> Option<Identity> {
+    None
+}
+
+/// The session of the request's cookie, if it has not ended. 403 if the request is a change and another site's page may have
+/// caused it: the browser sends the cookie along whoever does.
+pub async fn session(api: &Api, head: &Head) -> Result<Option<Session>, ApiError> {
+    let name = session_cookie::name(api.addresses.is_secure(head));
+    let Some(cookies) = head.headers.typed_get::<Cookie>() else { return Ok(None) };
+    let Some(token_hash) = cookies.get(name).map(credential::hash_of) else { return Ok(None) };
+    let now = api.store.clock().steady();
+    let session = api.store.read(move |connection| sessions::find(connection, token_hash, now)).await?;
+    let Some(session) = session else { return Ok(None) };
+    if !head.is_safe() && own_page(api, head) != Some(true) {
+        return Err(other_page());
+    }
+    if session.should_note_use(now) {
+        api.store.write(move |tx| sessions::note_use(tx, token_hash, now)).await?;
+    }
+    Ok(Some(session))
+}
+
+/// Whether a page of this server caused the request, as the browser says; `None` if no browser says anything. Browsers say
+/// `Sec-Fetch-Site` where TLS or localhost makes them trust the origin, and `Origin` with every change.
+pub fn own_page(api: &Api, head: &Head) -> Option<bool> {
+    let text = |name| head.headers.get(name).map(|value: &warp::http::HeaderValue| value.to_str().unwrap_or_default());
+    match (text(SEC_FETCH_SITE), text(ORIGIN)) {
+        (Some(site), _) => Some(site == "same-origin"),
+        (None, Some(origin)) => Some(api.addresses.is_own_origin(head, origin)),
+        (None, None) => None,
+    }
+}
+
+/// The token of an `Authorization` header: `Bearer token=<token>` as existing clients write it, the value quoted or not, or
+/// `Bearer <token>` (RFC 6750); the scheme in any case.
+pub fn bearer_token(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, credentials) = headers.get(AUTHORIZATION)?.to_str().ok()?.trim().split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("bearer") {
+        return None;
+    }
+    let credentials = credentials.trim();
+    let value = match credentials.split_once('=') {
+        // Tokens end in `=` at most, so what stands before one is a parameter's name.
+        Some((name, value)) if name.trim().eq_ignore_ascii_case("token") => value.trim(),
+        Some((_, rest)) if rest.trim_matches('=').is_empty() => credentials,
+        Some(_) => return None,
+        None => credentials,
+    };
+    Some(value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tokens_are_found_in_every_spelling() {
+        let found = |value: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, value.parse().unwrap());
+            bearer_token(&headers).map(str::to_owned)
+        };
+        for value in
+            ["Bearer token=a.b.c", "bearer token=a.b.c", "BEARER  Token=\"a.b.c\"", "Bearer a.b.c", "Bearer \"a.b.c\""]
+        {
+            assert_eq!(found(value).as_deref(), Some("a.b.c"), "{value}");
+        }
+        assert_eq!(found("Bearer b3BhcXVl==").as_deref(), Some("b3BhcXVl=="), "an external provider's may be opaque");
+        for value in ["token=a.b.c", "Basic a.b.c", "Bearer", "Bearer key=a.b.c"] {
+            assert_eq!(found(value), None, "{value}");
+        }
+        assert_eq!(bearer_token(&HeaderMap::new()), None);
+    }
+}

@@ -1,0 +1,50 @@
+//! A request, as guards and handlers see it.
+
+use headers::HeaderMap;
+use warp::http::{Method, Uri};
+
+use super::body::RequestBody;
+use super::connection::Connection;
+
+/// What is known of a request before its body is read.
+pub struct Head {
+    /// Its method: `GET` handlers see `HEAD` too.
+    pub method: Method,
+    /// What it asks for.
+    pub target: RequestTarget,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The connection that it came on.
+    pub connection: Connection,
+}
+
+impl Head {
+    /// Whether it only looks.
+    pub fn is_safe(&self) -> bool {
+        self.method.is_safe()
+    }
+}
+
+/// Path and query, as sent but for empty segments.
+#[derive(Debug, Clone, Default)]
+pub struct RequestTarget(pub Uri);
+
+impl RequestTarget {
+    /// The path.
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+
+    /// What stands after the `?`; empty if nothing does.
+    pub fn query(&self) -> &str {
+        self.0.query().unwrap_or_default()
+    }
+}
+
+/// A request whose body is not read yet.
+pub struct Request {
+    /// What came before the body.
+    pub head: Head,
+    /// The body.
+    pub body: RequestBody,
+}

@@ -1,0 +1,128 @@
+-- The whole database of tender, as it is today. The program includes this file: a new database is made from it, and a
+-- database that was migrated must be equal to it. Moments are seconds since 1970-01-01T00:00:00Z. JSON is text.
+
+-- Groups of devices: what they may install and which version they are to reach.
+CREATE TABLE groups (
+    -- Never used again after deletion, so that a script's old identifier cannot mean another group.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- When the group was created.
+    created_at INTEGER NOT NULL,
+    -- Any JSON object, kept for whoever created the group.
+    metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+    -- The update policy as on the wire: "<name>,<argument>".
+    policy TEXT NOT NULL
+) STRICT;
+
+-- Devices that a person accepted.
+CREATE TABLE devices (
+    -- Never used again.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- The one form of all spellings of the MAC address: the device's identity.
+    mac_key TEXT NOT NULL UNIQUE,
+    -- The MAC address as the device first spelled it.
+    mac_address TEXT NOT NULL,
+    -- A name for people.
+    name TEXT NOT NULL,
+    -- The accepted public key, in the PEM that the device sent. NULL: none accepted yet.
+    public_key TEXT,
+    -- SHA-256 of the key's SubjectPublicKeyInfo, to tell keys apart whatever their PEM looks like.
+    key_fingerprint BLOB CHECK (length(key_fingerprint) = 32),
+    -- What the client can do: a JSON object of booleans.
+    capabilities TEXT NOT NULL CHECK (json_valid(capabilities)),
+    -- What the device last reported: a JSON object. Changes are written with the batch of what polls report.
+    metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+    -- The group it is assigned to; a group with devices cannot be deleted.
+    group_id INTEGER REFERENCES groups (id) ON DELETE RESTRICT,
+    -- When it was accepted.
+    created_at INTEGER NOT NULL,
+    CHECK ((public_key IS NULL) = (key_fingerprint IS NULL))
+) STRICT;
+
+CREATE INDEX devices_by_group ON devices (group_id);
+
+-- When each device was last heard. Apart from devices: it changes with every poll, and a row here is a few bytes, so
+-- that writing those of ten thousand devices touches some dozen pages.
+CREATE TABLE device_presence (
+    -- The device.
+    device_id INTEGER PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
+    -- The last authorized request.
+    last_access_at INTEGER NOT NULL
+) STRICT;
+
+-- Devices that asked to be let in and wait for a person: one row for each MAC address and key.
+CREATE TABLE registrations (
+    -- The order in which they came.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- The one form of all spellings of the MAC address.
+    mac_key TEXT NOT NULL,
+    -- The MAC address as the device first spelled it.
+    mac_address TEXT NOT NULL,
+    -- The public key, in the PEM that the device sent.
+    public_key TEXT NOT NULL,
+    -- SHA-256 of the key's SubjectPublicKeyInfo.
+    key_fingerprint BLOB NOT NULL CHECK (length(key_fingerprint) = 32),
+    -- What the device reported: a JSON object.
+    metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+    -- When it last asked; written with the batch of what polls report.
+    last_appeared_at INTEGER NOT NULL,
+    UNIQUE (mac_key, key_fingerprint)
+) STRICT;
+
+-- Of too many registrations, those go that have not appeared for the longest time.
+CREATE INDEX registrations_by_last_appearance ON registrations (last_appeared_at);
+
+-- Stored packages. Each row has its file; the file is there before the row and goes after it.
+CREATE TABLE packages (
+    -- Never used again.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- When the package was uploaded.
+    created_at INTEGER NOT NULL,
+    -- SHA-256 of the file.
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+    -- Length of the file.
+    length_bytes INTEGER NOT NULL CHECK (length_bytes > 0),
+    -- The file's name in the package folder, and the package's in download URLs.
+    uuid TEXT NOT NULL UNIQUE,
+    -- The directory below the package folder that the file is in. NULL: the folder itself.
+    directory TEXT,
+    -- What the uploader said: a JSON object of strings, without keys under rdfm.storage.
+    metadata TEXT NOT NULL CHECK (json_valid(metadata))
+) STRICT;
+
+-- Which packages the devices of a group may install.
+CREATE TABLE group_packages (
+    -- The group; its assignments go with it.
+    group_id INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    -- An assigned package cannot be deleted.
+    package_id INTEGER NOT NULL REFERENCES packages (id) ON DELETE RESTRICT,
+    -- The order of assignment: between paths of equal length the first package wins.
+    position INTEGER NOT NULL,
+    PRIMARY KEY (group_id, package_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX group_packages_by_package ON group_packages (package_id);
+
+-- Management tokens that were issued. The token itself is not here: it is signed, and this row is what can revoke it.
+CREATE TABLE access_tokens (
+    -- The token's `jti`.
+    id TEXT PRIMARY KEY,
+    -- Whom or what it was made for.
+    name TEXT NOT NULL,
+    -- Its scopes, separated by spaces.
+    scope TEXT NOT NULL,
+    -- When it was made.
+    created_at INTEGER NOT NULL,
+    -- When it ends by itself. NULL: never.
+    expires_at INTEGER,
+    -- When it was revoked. NULL: it was not.
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Facts about this installation, by name.
+CREATE TABLE facts (
+    -- 'secret_check': tells whether a command runs with the same secret as the server.
+    -- 'installation': tells this installation from others, in the package folder.
+    name TEXT PRIMARY KEY,
+    -- What is kept under it.
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,0 +1,86 @@
+//! The first run: whoever has the code that the server printed becomes the first administrator.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::log_in::{Doorkeeper, LoginError};
+use crate::auth::password::Password;
+use crate::auth::{Credential, credential};
+use crate::domain::{Action, Actor, ActorKind, CredentialHash, Deed, Timestamp, UserName};
+use crate::store::users::User;
+use crate::store::{Store, StoreError, audit, sessions, users};
+
+/// How long a claim code is good for.
+pub const CODE_LIFETIME: Duration = Duration::from_secs(30 * 60);
+
+/// What the server knows of the claim code that it printed.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    code_hash: CredentialHash,
+    /// On the steady time.
+    expires: Timestamp,
+}
+
+/// What came of claiming.
+pub enum Claimed {
+    /// There is a first administrator now: the credential of the session that begins, and who it is.
+    Now(Credential, User),
+    /// There is one already.
+    Already,
+    /// The code has ended; a restart makes a new one.
+    Expired,
+    /// That is not the code.
+    WrongCode,
+}
+
+/// Makes a claim code, if nobody has claimed this installation yet.
+pub async fn offer(store: &Store) -> Result<Option<(Claim, Credential)>, LoginError> {
+    if store.read(users::is_claimed).await? {
+        return Ok(None);
+    }
+    let code = Credential::generate()?;
+    let expires = store.clock().steady().saturating_add(CODE_LIFETIME);
+    Ok(Some((Claim { code_hash: code.hash(), expires }, code)))
+}
+
+/// Whether somebody can still become the first administrator.
+pub async fn is_open(store: &Store, claim: Option<Claim>) -> Result<bool, StoreError> {
+    let in_time = claim.is_some_and(|claim| store.clock().steady() < claim.expires);
+    Ok(in_time && !store.read(users::is_claimed).await?)
+}
+
+/// Makes `name` the first administrator and begins their session, if `code` is right and nobody was first.
+pub async fn claim(
+    store: &Store,
+    doorkeeper: &Doorkeeper,
+    claim: Option<Claim>,
+    code: &Zeroizing<String>,
+    name: UserName,
+    password: Password,
+    address: Option<IpAddr>,
+) -> Result<Claimed, LoginError> {
+    let Some(claim) = claim else { return Ok(Claimed::Already) };
+    if store.read(users::is_claimed).await? {
+        return Ok(Claimed::Already);
+    }
+    let now = store.clock().steady();
+    if now >= claim.expires {
+        return Ok(Claimed::Expired);
+    }
+    if !credential::matches(claim.code_hash, code) {
+        return Ok(Claimed::WrongCode);
+    }
+    let hash = doorkeeper.hash(password).await?;
+    let token = Credential::generate()?;
+    let token_hash = token.hash();
+    let claiming = store.write(move |tx| {
+        let Some(user) = users::claim(tx, &name, &hash)? else { return Ok(None) };
+        sessions::insert(tx, token_hash, user.id, now)?;
+        let deed = Deed { actor: Actor::new(ActorKind::User, name.as_str()), address, action: Action::Claim };
+        audit::append(tx, &deed.done(format!("user/{name}")))?;
+        Ok::<_, StoreError>(Some(user))
+    });
+    Ok(claiming.await?.map_or(Claimed::Already, |user| Claimed::Now(token, user)))
+}
