@@ -1,8 +1,10 @@
-//! What tender is about, as pure values and functions: devices, groups, packages, policies and the resolver.
+//! What tender is about, as pure values and functions: devices, groups, packages, artifacts, policies and
+//! the resolver.
 //!
 //! A value of one of these types is valid: it was parsed, not checked. Nothing here knows HTTP, SQL, files, threads or
 //! the clock; whoever needs the time passes a [`Timestamp`] in.
 
+mod artifact;
 mod device;
 mod group;
 mod ids;
@@ -14,6 +16,7 @@ pub mod resolver;
 mod scope;
 mod timestamp;
 
+pub use artifact::{ArtifactKind, ArtifactKinds};
 pub use device::{Device, DeviceReport, MacAddress, MacKey};
 pub use group::{Group, GroupMetadata, MembershipChange};
 pub use ids::{DeviceId, GroupId, Identifier, PackageId};
