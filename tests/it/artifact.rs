@@ -7,6 +7,7 @@ use std::cell::Cell;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use tender::domain::{ArtifactKind, ArtifactKinds, Scopes};
+use tender::store::{PackageFolder, StoreError};
 
 use crate::harness::artifact::{artifact, artifact_files, gzip, header_files, tar};
 use crate::harness::contents;
@@ -177,4 +178,31 @@ fn a_package_that_cannot_be_read_is_an_error_wherever_that_shows() {
             assert_eq!(error.to_string(), "the disk is broken");
         }
     }
+}
+
+#[tokio::test]
+async fn a_complete_upload_says_what_kinds_of_payload_it_brings() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = PackageFolder::open(place.path()).unwrap();
+    let (single_file, image) = (artifact(&["single-file"], true), artifact(&["rootfs-image"], false));
+    let cases = [
+        (&single_file[..], ArtifactKind::SingleFile),
+        (&image[..], ArtifactKind::RootfsImage),
+        (b"contents", ArtifactKind::Nonstandard),
+    ];
+    for (contents, kind) in cases {
+        let mut upload = folder.begin_upload().unwrap();
+        contents.chunks(1000).for_each(|piece| upload.write(piece).unwrap());
+        let staged = upload.finish().unwrap();
+        assert_eq!(staged.artifact_kinds().await.unwrap().iter().collect::<Vec<_>>(), [kind]);
+        // It is still all there to be published.
+        let published = staged.publish(None).unwrap();
+        let path = folder.root().join(published.uuid.to_string());
+        assert_eq!(std::fs::read(path).unwrap(), contents);
+    }
+
+    let staged = folder.begin_upload().unwrap().finish().unwrap();
+    std::fs::remove_dir_all(folder.root()).unwrap();
+    let error = staged.artifact_kinds().await.unwrap_err();
+    assert!(matches!(error, StoreError::File { .. }), "{error}");
 }
