@@ -3,11 +3,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -20,10 +18,9 @@ use crate::http::serve::{Limits, serve};
 use crate::http::{Addresses, Api, route};
 use crate::installation::{Installation, InstallationError};
 use crate::store::{InstanceLock, Store, StoreError};
-use crate::usecase::audit_log::{self, AuditLog};
-use crate::usecase::check_update::Planner;
+use crate::usecase::audit_log;
 use crate::usecase::claim;
-use crate::usecase::log_in::{Doorkeeper, LoginError};
+use crate::usecase::log_in::LoginError;
 use crate::usecase::sweep::sweep;
 
 /// How often what devices reported is written, if anything is new: what they report may lag so far behind on disk.
@@ -100,16 +97,10 @@ impl App {
         let Installation { store, keys, packages } = installation;
         let offer = claim::offer(&store).await?;
         let api = Arc::new(Api {
-            store: store.clone(),
-            packages,
-            keys,
-            planner: Planner::default(),
-            doorkeeper: Doorkeeper::default(),
             claim: offer.as_ref().map(|(claim, _)| *claim),
-            audit: AuditLog::default(),
-            signature_turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             authentication_is_off: config.authentication_is_off,
+            ..Api::new(store.clone(), packages, keys)
         });
         let address = listener.local_addr()?;
         let shutdown = CancellationToken::new();

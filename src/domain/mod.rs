@@ -1,9 +1,11 @@
-//! What tender is about, as pure values and functions: devices, groups, packages, policies, accounts and the resolver.
+//! What tender is about, as pure values and functions: devices, groups, packages, artifacts, policies, accounts and the
+//! resolver.
 //!
 //! A value of one of these types is valid: it was parsed, not checked. Nothing here knows HTTP, SQL, files, threads or
 //! the clock; whoever needs the time passes a [`Timestamp`] in.
 
 mod account;
+mod artifact;
 mod audit;
 mod device;
 mod group;
@@ -17,6 +19,7 @@ mod scope;
 mod timestamp;
 
 pub use account::{CredentialHash, PasswordHash, Role, UserName};
+pub use artifact::{ArtifactKind, ArtifactKinds};
 pub use audit::{Action, Actor, ActorKind, AuditEntry, AuditRecord, AuditRetention, Deed, Outcome};
 pub use device::{Device, DeviceReport, MacAddress, MacKey};
 pub use group::{Group, GroupMetadata, MembershipChange};

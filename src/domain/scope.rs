@@ -85,6 +85,11 @@ impl Scopes {
         self.0.is_empty()
     }
 
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = Scope> {
+        self.0.iter().copied()
+    }
+
     /// Whether these scopes reach as far as `others`.
     pub fn include(&self, others: &Self) -> bool {
         others.0.iter().all(|scope| self.allow(*scope))

@@ -19,6 +19,7 @@ pub mod serve;
 mod session_cookie;
 
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use tokio::sync::Semaphore;
 use warp::http::Method;
@@ -64,6 +65,24 @@ pub struct Api {
     pub addresses: Addresses,
     /// Everybody may do everything.
     pub authentication_is_off: bool,
+}
+
+impl Api {
+    /// With nothing configured.
+    pub fn new(store: Store, packages: PackageFolder, keys: Keys) -> Self {
+        Self {
+            store,
+            packages,
+            keys,
+            planner: Planner::default(),
+            doorkeeper: Doorkeeper::default(),
+            claim: None,
+            audit: AuditLog::default(),
+            signature_turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
+            addresses: Addresses::default(),
+            authentication_is_off: false,
+        }
+    }
 }
 
 const GET: Method = Method::GET;

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
-use crate::domain::{Package, Sha256Digest, StorageDirectory};
+use crate::domain::{ArtifactKinds, Package, Sha256Digest, StorageDirectory};
 
 /// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
 /// [`StorageDirectory`] cannot begin with a dot.
@@ -214,6 +214,15 @@ impl StagedFile {
     /// How many bytes arrived.
     pub fn length_bytes(&self) -> u64 {
         self.length_bytes
+    }
+
+    /// What its payloads are, which says which scopes its upload needs.
+    pub async fn artifact_kinds(&self) -> Result<ArtifactKinds, StoreError> {
+        let path = self.unfinished.path().to_path_buf();
+        let reading = tokio::task::spawn_blocking(move || {
+            File::open(&path).and_then(ArtifactKinds::read).map_err(|error| StoreError::file(path, error))
+        });
+        reading.await.map_err(|_| StoreError::Abandoned)?
     }
 
     /// Moves the file among the packages, so that power loss cannot undo it. Blocks.

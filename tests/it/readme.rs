@@ -120,6 +120,9 @@ fn the_table_of_the_api_is_the_route_table() {
             Audience::Public => "anybody".to_owned(),
             Audience::Device => "device".to_owned(),
             Audience::Management(scope) => format!("`{scope}`"),
+            Audience::Uploader => "an upload scope".to_owned(),
+            Audience::Session => "who is logged in".to_owned(),
+            Audience::Client => "client".to_owned(),
         };
         let line = format!("| {} | `{}` | {who} |", route.method, route.path);
         assert!(documented.iter().any(|documented| documented.starts_with(&line)), "the README lacks {line}");

@@ -7,10 +7,10 @@ use serde::{Serialize, Serializer};
 use warp::reply::Response;
 
 use super::upload;
-use crate::domain::{Deed, Package, PackageId, StorageDirectory, keys};
+use crate::domain::{Deed, Package, PackageId, Scope, StorageDirectory, keys};
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::guard::{Operator, Uploader};
+use crate::http::guard::{Operator, Uploader, require};
 use crate::http::reply::{self, Date};
 use crate::http::request::Request;
 use crate::store::packages::{self, Deletion};
@@ -78,7 +78,13 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 /// - 507: the disk is full
 pub async fn upload(api: Arc<Api>, uploader: Uploader, (): (), request: Request) -> Result<Response, ApiError> {
     let (staged, description) = upload::receive(&api.packages, request.body).await?;
-    let package = publish(&api.store, staged, description, uploader.deed).await?;
+    let Uploader { deed, scopes } = uploader;
+    if !scopes.allow(Scope::ReadWrite) {
+        for needed in staged.artifact_kinds().await?.scopes().iter() {
+            require(&scopes, needed)?;
+        }
+    }
+    let package = publish(&api.store, staged, description, deed).await?;
     Ok(reply::ok(&PackageReply::from(&package))?)
 }
 

@@ -1,6 +1,7 @@
 //! A real server on a port of its own with a temporary data folder, and the actors who talk to it over HTTP.
 
 mod actors;
+pub mod artifact;
 mod assertions;
 pub mod process;
 pub mod raw;

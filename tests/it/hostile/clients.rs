@@ -6,11 +6,9 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use serde_json::json;
 use tender::http::serve::{Limits, serve};
-use tender::http::{Addresses, Api, route};
+use tender::http::{Api, route};
 use tender::installation::Installation;
-use tender::usecase::check_update::Planner;
 use tokio::net::TcpListener;
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{assert_nothing_stored, assert_still_serves};
@@ -102,15 +100,7 @@ async fn slow_clients_lose_their_connection_and_others_get_their_place() {
     let admin = server.admin().await;
     // A second server on the same data, with little patience and little room.
     let Installation { store, keys, packages } = server.beside();
-    let api = Arc::new(Api {
-        store,
-        packages,
-        keys,
-        planner: Planner::default(),
-        signature_turns: Arc::new(Semaphore::new(1)),
-        addresses: Addresses::default(),
-        authentication_is_off: false,
-    });
+    let api = Arc::new(Api::new(store, packages, keys));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let shutdown = CancellationToken::new();

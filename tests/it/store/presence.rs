@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use tender::domain::{Device, KeyFingerprint, MacAddress, Metadata, Registration, Timestamp};
+use tender::domain::{
+    Action, Actor, ActorKind, Deed, Device, KeyFingerprint, MacAddress, Metadata, Registration, Timestamp,
+};
 use tender::store::{Change, devices, registrations};
 use tender::usecase::register_device;
 
@@ -28,7 +30,9 @@ async fn accept_device(place: &Place) {
     };
     let presence = place.store.presence().clone();
     place.store.write(move |tx| registrations::put(tx, &presence, registration, FINGERPRINT)).await.unwrap();
-    let accepted = register_device::accept(&place.store, mac_address().key(), FINGERPRINT).await.unwrap();
+    let actor = Actor::new(ActorKind::User, "somebody");
+    let deed = Deed { actor, address: None, action: Action::AcceptDevice };
+    let accepted = register_device::accept(&place.store, mac_address().key(), FINGERPRINT, deed).await.unwrap();
     assert!(accepted.is_some());
 }
 
