@@ -13,7 +13,7 @@
 //! only then known to the database.
 //!
 //! [`app`] puts all of this together for [`cli`] and for the tests; [`config`] says how, [`installation`] opens the data,
-//! [`clock`] tells the time.
+//! [`clock`] tells the time, [`tls`] is for asking other servers.
 //!
 //! # Who may use whom
 //!
@@ -42,4 +42,5 @@ pub mod domain;
 pub mod http;
 pub mod installation;
 pub mod store;
+pub mod tls;
 pub mod usecase;

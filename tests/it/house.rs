@@ -19,10 +19,11 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("usecase", &["domain", "auth", "store"]),
     ("http", &["domain", "auth", "store", "usecase"]),
     ("config", &["domain", "auth"]),
+    ("tls", &[]),
     // What every command begins with: it opens the store with the keys, as the configuration says.
     ("installation", &["domain", "auth", "clock", "config", "store"]),
     ("app", &["domain", "auth", "clock", "config", "http", "installation", "store", "usecase"]),
-    ("cli", &["domain", "auth", "clock", "config", "http", "installation", "store", "usecase", "app"]),
+    ("cli", &["domain", "auth", "clock", "config", "http", "installation", "store", "tls", "usecase", "app"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
@@ -41,6 +42,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("tokio::fs", &[]),
     ("tokio", &["store/", "usecase/", "http/", "installation.rs", "app.rs", "cli/"]),
     ("reqwest", &["cli/simulate/"]),
+    ("rustls", &["tls.rs"]),
+    ("rustls_platform_verifier", &["tls.rs"]),
     ("clap", &["config/", "cli/", "domain/scope.rs"]),
 ];
 
