@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod device_token;
+pub mod introspection;
 mod secret;
 mod signature;
 
