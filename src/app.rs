@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::domain::AuditRetention;
 use crate::http::serve::{Limits, serve};
 use crate::http::{Addresses, Api, route};
+use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
 use crate::store::{InstanceLock, Store, StoreError};
 use crate::usecase::audit_log;
@@ -41,6 +42,9 @@ pub enum StartError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The identity provider cannot be asked.
+    #[error(transparent)]
+    IdentityProvider(#[from] IdentityProviderError),
     /// No claim code could be made.
     #[error(transparent)]
     Claim(#[from] LoginError),
@@ -96,7 +100,10 @@ impl App {
 
         let Installation { store, keys, packages } = installation;
         let offer = claim::offer(&store).await?;
+        let provider = config.identity_provider.as_ref();
+        let provider = provider.map(|provider| IdentityProvider::new(provider, store.clock().clone())).transpose()?;
         let api = Arc::new(Api {
+            identity_provider: provider,
             claim: offer.as_ref().map(|(claim, _)| *claim),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             authentication_is_off: config.authentication_is_off,

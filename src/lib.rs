@@ -13,7 +13,7 @@
 //! only then known to the database.
 //!
 //! [`app`] puts all of this together for [`cli`] and for the tests; [`config`] says how, [`installation`] opens the data,
-//! [`clock`] tells the time.
+//! [`clock`] tells the time. People may have their tokens from elsewhere: [`identity_provider`] asks there, over [`tls`].
 //!
 //! # Who may use whom
 //!
@@ -40,6 +40,8 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod http;
+pub mod identity_provider;
 pub mod installation;
 pub mod store;
+pub mod tls;
 pub mod usecase;

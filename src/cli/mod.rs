@@ -15,8 +15,9 @@ use crate::config::ConfigError;
 const USAGE_EXIT_CODE: u8 = 2;
 
 /// Update and fleet-management server in one file: speaks the RDFM API, needs nothing else
+// The width only says when help begins a line of its own: with less, the longest flag would move that of all others, too.
 #[derive(Parser)]
-#[command(name = "tender", version, propagate_version = true)]
+#[command(name = "tender", version, propagate_version = true, term_width = 120)]
 struct CommandLine {
     #[command(subcommand)]
     command: Command,

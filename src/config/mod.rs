@@ -1,10 +1,11 @@
 //! The configuration: flags over environment over file, made into one [`Config`] that can work, or refused with one sentence.
 
+mod identity_provider;
 mod options;
+mod secrets;
 
 use std::env;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -12,6 +13,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::auth::Secret;
 use crate::domain::AuditRetention;
+pub use identity_provider::{IdentityProviderConfig, IntrospectionUrl};
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions};
 
@@ -25,8 +27,6 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 /// Some 20 GB: no gateway has room for more.
 const MOST_AUDIT_ENTRIES: u64 = 100_000_000;
 const DEFAULT_LOG: &str = "info";
-/// The reference server's way to give the secret. Not a flag: command lines can be read by everybody on the machine.
-const SECRET_VARIABLE: &str = "RDFM_JWT_SECRET";
 
 /// Why a configuration cannot work: one sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -65,6 +65,8 @@ pub struct Config {
     pub trusted_proxies: Vec<IpNet>,
     /// Everybody may do everything.
     pub authentication_is_off: bool,
+    /// Who is asked about management tokens that are not tender's own.
+    pub identity_provider: Option<IdentityProviderConfig>,
     /// Connections at once.
     pub max_connections: usize,
     /// How long the end may take.
@@ -88,10 +90,7 @@ impl StorageConfig {
     }
 
     fn resolve(options: StorageOptions, file: StorageOptions) -> Result<Self, ConfigError> {
-        let secret = match secret(options.jwt_secret_file.as_deref())? {
-            None => file.jwt_secret_file.as_deref().map(read_secret).transpose()?,
-            given => given,
-        };
+        let secret = secrets::TOKENS.resolve(options.jwt_secret_file.as_deref(), file.jwt_secret_file.as_deref())?;
         let options = options.or(file);
         Ok(Self {
             data_folder: options.data_dir.unwrap_or_else(default_data_folder),
@@ -112,6 +111,7 @@ impl Config {
             public_url: None,
             trusted_proxies: Vec::new(),
             authentication_is_off: false,
+            identity_provider: None,
             max_connections: DEFAULT_CONNECTIONS,
             drain_timeout: DEFAULT_DRAIN,
             audit_retention: AuditRetention::default(),
@@ -126,6 +126,7 @@ impl Config {
             Some(address) => address,
             None => contents.serve.address()?.unwrap_or((DEFAULT_HOST.to_owned(), DEFAULT_PORT)),
         };
+        let identity_provider = IdentityProviderConfig::resolve(&serve, &contents.serve)?;
         let options = serve.or(contents.serve);
         let max_connections = options.max_connections.unwrap_or(DEFAULT_CONNECTIONS);
         if !(1..=MOST_CONNECTIONS).contains(&max_connections) {
@@ -144,6 +145,7 @@ impl Config {
                 .map(|text| network(text))
                 .collect::<Result<_, _>>()?,
             authentication_is_off: options.no_api_auth.unwrap_or(false),
+            identity_provider,
             max_connections,
             drain_timeout: options
                 .drain_timeout
@@ -215,27 +217,6 @@ fn scheme(url: &str) -> &str {
     url.split(':').next().unwrap_or_default()
 }
 
-/// The secret that flags and variables give.
-fn secret(file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
-    match (env::var(SECRET_VARIABLE), file) {
-        (Err(env::VarError::NotPresent), None) => Ok(None),
-        (Err(env::VarError::NotPresent), Some(path)) => read_secret(path).map(Some),
-        (Err(env::VarError::NotUnicode(_)), _) => refuse(format!("{SECRET_VARIABLE} is not UTF-8 text")),
-        (Ok(_), Some(_)) => refuse(format!("both {SECRET_VARIABLE} and a secret file are given: give one")),
-        (Ok(text), None) => parse_secret(&text).map(Some),
-    }
-}
-
-fn read_secret(path: &Path) -> Result<Secret, ConfigError> {
-    let text = fs::read_to_string(path)
-        .or_else(|error| refuse(format!("cannot read the secret file {}: {error}", path.display())))?;
-    parse_secret(text.trim_end_matches(['\r', '\n']))
-}
-
-fn parse_secret(text: &str) -> Result<Secret, ConfigError> {
-    Secret::parse(text).or_else(|error| refuse(error.to_string()))
-}
-
 fn public_url(text: &str) -> Result<String, ConfigError> {
     let wrong = || refuse(format!("public_url = \"{text}\" is not an address such as http://updates.example:5000"));
     let Ok(uri) = text.parse::<http::Uri>() else { return wrong() };
@@ -276,6 +257,9 @@ fn log_levels(text: &str) -> Result<Targets, ConfigError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use clap::{Arg, Args, Command};
 
     use super::options::parse_file;
@@ -290,7 +274,7 @@ mod tests {
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 15);
+        assert_eq!(options.len(), 18);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -339,6 +323,31 @@ mod tests {
         let config = Config::new(storage, flags, &option).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.max_connections), ("127.0.0.1", 81, 7));
         assert_eq!(config.storage.data_folder, Path::new("/flag"));
+    }
+
+    #[test]
+    fn an_identity_provider_is_told_in_full_or_not_at_all() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("secret");
+        fs::write(&file, "the client's\r\n").unwrap();
+        let (url, id) = ("oauth_url = \"https://idp.example/introspect\"", "oauth_client_id = \"tender\"");
+        let secret = format!("oauth_client_secret_file = \"{}\"", file.display());
+
+        assert!(serve("").unwrap().identity_provider.is_none());
+        let config = serve(&[url, id, &secret].join("\n")).unwrap();
+        assert!(!format!("{config:?}").contains("the client's"), "{config:?}");
+        let provider = config.identity_provider.unwrap();
+        assert_eq!(provider.url.as_str(), "https://idp.example/introspect");
+        assert_eq!((provider.client_id.as_str(), provider.client_secret.reveal()), ("tender", "the client's"));
+
+        for part in [vec![url], vec![id], vec![&secret], vec![url, id], vec![url, &secret], vec![id, &secret]] {
+            let sentence = serve(&part.join("\n")).unwrap_err().to_string();
+            assert!(sentence.contains("all three") && !sentence.contains('\n'), "{sentence}");
+        }
+        assert!(serve(&[url, "oauth_client_id = \" \"", &secret].join("\n")).is_err());
+        fs::write(&file, "\n").unwrap();
+        let sentence = serve(&[url, id, &secret].join("\n")).unwrap_err().to_string();
+        assert!(sentence.contains("client secret"), "{sentence}");
     }
 
     #[test]

@@ -50,6 +50,15 @@ pub struct ServeOptions {
     #[arg(long, env = "RDFM_DISABLE_API_AUTH", value_name = "BOOL", num_args = 0..=1, require_equals = true,
           default_missing_value = "true", value_parser = BoolishValueParser::new())]
     pub(super) no_api_auth: Option<bool>,
+    /// Identity provider that is asked about management tokens that are not tender's own: its introspection endpoint
+    #[arg(long, env = "RDFM_OAUTH_URL", value_name = "URL")]
+    pub(super) oauth_url: Option<String>,
+    /// Name under which the identity provider knows this server
+    #[arg(long, env = "RDFM_OAUTH_CLIENT_ID", value_name = "NAME")]
+    pub(super) oauth_client_id: Option<String>,
+    /// File with the client secret for the identity provider; RDFM_OAUTH_CLIENT_SEC gives it directly
+    #[arg(long, env = "TENDER_OAUTH_CLIENT_SECRET_FILE", value_name = "FILE")]
+    pub(super) oauth_client_secret_file: Option<PathBuf>,
     /// Connections that are served at once [default: 1024]
     #[arg(long, env = "TENDER_MAX_CONNECTIONS", value_name = "NUMBER")]
     pub(super) max_connections: Option<usize>,
@@ -127,6 +136,9 @@ impl ServeOptions {
             public_url: self.public_url.or(other.public_url),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             no_api_auth: self.no_api_auth.or(other.no_api_auth),
+            oauth_url: self.oauth_url.or(other.oauth_url),
+            oauth_client_id: self.oauth_client_id.or(other.oauth_client_id),
+            oauth_client_secret_file: self.oauth_client_secret_file.or(other.oauth_client_secret_file),
             max_connections: self.max_connections.or(other.max_connections),
             drain_timeout: self.drain_timeout.or(other.drain_timeout),
             audit_age: self.audit_age.or(other.audit_age),

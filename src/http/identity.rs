@@ -81,8 +81,9 @@ pub async fn is_in_force(api: &Api, token: AccessToken) -> Result<bool, StoreErr
     reading.await
 }
 
-async fn by_provider(_: &Api, _: &str) -> Option<Identity> {
-    None
+async fn by_provider(api: &Api, token: &str) -> Option<Identity> {
+    let holder = api.identity_provider.as_ref()?.introspect(token, api.store.clock().now()).await?;
+    Some(Identity { actor: Actor::new(ActorKind::External, holder.name), scopes: holder.scopes })
 }
 
 /// The session of the request's cookie, if it has not ended. 403 if the request is a change and another site's page may have

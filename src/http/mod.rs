@@ -30,6 +30,7 @@ use crate::domain::Action::{
     SetGroupPolicy, SetPassword,
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
+use crate::identity_provider::IdentityProvider;
 use crate::store::{PackageFolder, Store};
 use crate::usecase::audit_log::AuditLog;
 use crate::usecase::check_update::Planner;
@@ -53,6 +54,8 @@ pub struct Api {
     pub keys: Keys,
     /// The compiled plans.
     pub planner: Planner,
+    /// Who is asked about tokens that are not our own.
+    pub identity_provider: Option<IdentityProvider>,
     /// What stands between guessers and passwords.
     pub doorkeeper: Doorkeeper,
     /// The code that makes somebody the first administrator, if nobody was when the server started.
@@ -75,6 +78,7 @@ impl Api {
             packages,
             keys,
             planner: Planner::default(),
+            identity_provider: None,
             doorkeeper: Doorkeeper::default(),
             claim: None,
             audit: AuditLog::default(),

@@ -17,12 +17,14 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["domain"]),
     ("store", &["domain", "clock"]),
     ("usecase", &["domain", "auth", "store"]),
-    ("http", &["domain", "auth", "store", "usecase"]),
+    ("http", &["domain", "auth", "identity_provider", "store", "usecase"]),
     ("config", &["domain", "auth"]),
+    ("tls", &[]),
+    ("identity_provider", &["domain", "auth", "clock", "config", "tls"]),
     // What every command begins with: it opens the store with the keys, as the configuration says.
     ("installation", &["domain", "auth", "clock", "config", "store"]),
-    ("app", &["domain", "auth", "clock", "config", "http", "installation", "store", "usecase"]),
-    ("cli", &["domain", "auth", "clock", "config", "http", "installation", "store", "usecase", "app"]),
+    ("app", &["domain", "auth", "clock", "config", "http", "identity_provider", "installation", "store", "usecase"]),
+    ("cli", &["domain", "auth", "clock", "config", "http", "installation", "store", "tls", "usecase", "app"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
@@ -39,8 +41,10 @@ const RESERVED: &[(&str, &[&str])] = &[
     // Configuration and commands read files that a person names.
     ("std::fs", &["store/", "config/", "cli/"]),
     ("tokio::fs", &[]),
-    ("tokio", &["store/", "usecase/", "http/", "installation.rs", "app.rs", "cli/"]),
-    ("reqwest", &["cli/simulate/"]),
+    ("tokio", &["store/", "usecase/", "http/", "identity_provider/", "installation.rs", "app.rs", "cli/"]),
+    ("reqwest", &["identity_provider/", "cli/simulate/"]),
+    ("rustls", &["tls.rs"]),
+    ("rustls_platform_verifier", &["tls.rs"]),
     ("clap", &["config/", "cli/", "domain/scope.rs"]),
     // Files from outside are taken apart in one place, which bounds what they cost.
     ("tar", &["domain/artifact/"]),

@@ -10,6 +10,7 @@ mod groups;
 mod harness;
 mod hostile;
 mod house;
+mod identity_provider;
 mod packages;
 mod process;
 mod readme;

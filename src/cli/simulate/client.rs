@@ -17,6 +17,7 @@ use tokio::sync::OnceCell;
 
 use super::download::{Download, download};
 use super::failure::{Failure, Operation};
+use crate::tls::{Trust, client_config};
 
 /// What a device reports about itself, or what a package says of itself: keys and their values.
 pub type Metadata = serde_json::Map<String, serde_json::Value>;
@@ -85,6 +86,7 @@ impl Client {
         );
         let http = reqwest::Client::builder()
             .user_agent(concat!("tender-simulate/", env!("CARGO_PKG_VERSION")))
+            .tls_backend_preconfigured(client_config(Trust::Nobody)?)
             // The latencies are to be the server's, not those of a proxy found in the environment.
             .no_proxy()
             .pool_max_idle_per_host(idle_connections)

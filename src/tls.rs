@@ -1,0 +1,38 @@
+//! TLS for what tender asks of other servers: rustls with ring. It is handed to each client, so that nothing here is
+//! installed for the whole process.
+
+use std::sync::Arc;
+
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+/// Whose certificates are believed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trust {
+    /// Nobody's: for clients that only speak plain HTTP. Needs nothing of the machine.
+    Nobody,
+    /// Those that the operating system's store vouches for; on Linux `SSL_CERT_FILE` and `SSL_CERT_DIR` name another one.
+    OperatingSystem,
+}
+
+/// Why HTTPS cannot be spoken on this machine: one sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+#[error("HTTPS cannot be spoken ({0}): check that the certificates of authorities are installed (ca-certificates)")]
+pub struct TlsError(#[from] rustls::Error);
+
+/// The TLS side of an HTTP client, for reqwest's `tls_backend_preconfigured`; it offers HTTP/1.1.
+///
+/// # Errors
+/// With [`Trust::OperatingSystem`], when the machine has no certificate of an authority.
+pub fn client_config(trust: Trust) -> Result<ClientConfig, TlsError> {
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions()?;
+    let builder = match trust {
+        Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()),
+        Trust::OperatingSystem => builder.with_platform_verifier()?,
+    };
+    let mut config = builder.with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}
