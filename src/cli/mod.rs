@@ -1,9 +1,12 @@
 //! The command line: one file for each command. Commands print what they are asked for on stdout and everything else on
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
+mod deed;
+mod installation;
 mod serve;
 mod simulate;
 mod token;
+mod user;
 
 use std::process::ExitCode;
 
@@ -31,6 +34,8 @@ enum Command {
     Simulate(simulate::SimulateArguments),
     /// Make, list and revoke management tokens
     Token(token::TokenArguments),
+    /// Add, list, change and remove the people who may log in
+    User(user::UserArguments),
 }
 
 /// Runs what the command line says.
@@ -47,6 +52,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Token(arguments) => token::run(arguments),
+        Command::User(arguments) => user::run(arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("tender: {error:#}");

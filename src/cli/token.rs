@@ -1,18 +1,16 @@
 //! `tender token`: management tokens, made and revoked on the machine itself, also while the server runs.
 
-use std::future::Future;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use humantime::format_rfc3339_seconds;
 
-use crate::clock::Clock;
-use crate::config::{FileOption, StorageConfig, StorageOptions};
-use crate::domain::{Scope, Timestamp};
+use super::deed::deed;
+use super::installation::{Need, Place, date, with_installation};
+use crate::domain::{Action, Scope};
 use crate::installation::Installation;
-use crate::store::access_tokens;
+use crate::store::{StoreError, access_tokens, audit};
 use crate::usecase::issue_token::issue_token;
 
 const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
@@ -57,23 +55,6 @@ struct RevokeArguments {
     place: Place,
 }
 
-#[derive(Args)]
-struct Place {
-    #[command(flatten)]
-    storage: StorageOptions,
-    #[command(flatten)]
-    file: FileOption,
-}
-
-/// What a command needs of the data that it works on.
-#[derive(Clone, Copy)]
-enum Need {
-    /// It must be there: a mistyped folder shall not become an installation.
-    There,
-    /// It is made if it is missing.
-    Made,
-}
-
 #[derive(Clone, Copy)]
 enum Lifetime {
     Never,
@@ -104,29 +85,6 @@ pub fn run(arguments: TokenArguments) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Opens the data, lets `work` do its work, and closes it in order.
-fn with_installation<F>(place: Place, need: Need, work: impl FnOnce(Installation) -> F) -> anyhow::Result<ExitCode>
-where
-    F: Future<Output = anyhow::Result<()>>,
-{
-    let config = StorageConfig::new(place.storage, &place.file)?;
-    let installation = match need {
-        Need::There => Installation::open_existing(&config, Clock::system())?,
-        Need::Made => {
-            let folder = Installation::folder(&config)?;
-            Installation::open(&folder, config.secret.as_ref(), Clock::system())?
-        }
-    };
-    let store = installation.store.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let result = work(installation).await;
-        store.close().await;
-        result
-    })?;
-    Ok(ExitCode::SUCCESS)
-}
-
 async fn create(installation: Installation, name: String, scopes: Vec<Scope>, expires: Lifetime) -> anyhow::Result<()> {
     if name.trim().is_empty() || name.chars().any(char::is_control) {
         bail!("--name must be printable text");
@@ -141,7 +99,8 @@ async fn create(installation: Installation, name: String, scopes: Vec<Scope>, ex
         Lifetime::For(duration) => Some(duration),
     };
     let Installation { store, keys, .. } = &installation;
-    let text = issue_token(store, keys, name, scopes.into_iter().collect(), lifetime).await?;
+    let text =
+        issue_token(store, keys, name, scopes.into_iter().collect(), lifetime, deed(Action::CreateToken)).await?;
     println!("{text}");
     Ok(())
 }
@@ -165,14 +124,17 @@ async fn list(installation: Installation) -> anyhow::Result<()> {
 
 async fn revoke(installation: Installation, id_or_name: String) -> anyhow::Result<()> {
     let wanted = id_or_name.clone();
-    let revoked = installation.store.write(move |tx| access_tokens::revoke(tx, &wanted)).await?;
+    let revoking = installation.store.write(move |tx| {
+        let revoked = access_tokens::revoke(tx, &wanted)?;
+        for token in &revoked {
+            audit::append(tx, &deed(Action::RevokeToken).done(format!("token/{}", token.id)).with(&token.name))?;
+        }
+        Ok::<_, StoreError>(revoked.len())
+    });
+    let revoked = revoking.await?;
     if revoked == 0 {
         bail!("no valid token has the identifier or name \"{id_or_name}\": see `tender token list`");
     }
     eprintln!("tender: {revoked} {} revoked", if revoked == 1 { "token" } else { "tokens" });
     Ok(())
-}
-
-fn date(timestamp: Timestamp) -> String {
-    format_rfc3339_seconds(SystemTime::from(timestamp)).to_string()
 }

@@ -35,6 +35,7 @@ use crate::store::{PackageFolder, Store};
 use crate::usecase::audit_log::AuditLog;
 use crate::usecase::check_update::Planner;
 use crate::usecase::claim::Claim;
+use crate::usecase::hold_back::HoldBack;
 use crate::usecase::log_in::Doorkeeper;
 use device::{auth, download, update};
 pub use endpoint::RouteSummary;
@@ -56,6 +57,8 @@ pub struct Api {
     pub planner: Planner,
     /// Who is asked about tokens that are not our own.
     pub identity_provider: Option<IdentityProvider>,
+    /// What slows down devices that ask for tokens too often.
+    pub hold_back: HoldBack,
     /// What stands between guessers and passwords.
     pub doorkeeper: Doorkeeper,
     /// The code that makes somebody the first administrator, if nobody was when the server started.
@@ -79,6 +82,7 @@ impl Api {
             keys,
             planner: Planner::default(),
             identity_provider: None,
+            hold_back: HoldBack::default(),
             doorkeeper: Doorkeeper::default(),
             claim: None,
             audit: AuditLog::default(),

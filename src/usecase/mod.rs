@@ -4,6 +4,7 @@ pub mod audit_log;
 pub mod check_update;
 pub mod claim;
 pub mod hear_device;
+pub mod hold_back;
 pub mod issue_token;
 pub mod log_in;
 pub mod publish_package;

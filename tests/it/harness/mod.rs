@@ -16,7 +16,7 @@ use tender::app::{App, Running, StartError};
 use tender::auth::device_token;
 use tender::clock::{Clock, ManualTime};
 use tender::config::Config;
-use tender::domain::{MacAddress, Scope, Scopes};
+use tender::domain::{Action, Actor, ActorKind, Deed, MacAddress, Scope, Scopes};
 use tender::installation::Installation;
 use tender::usecase::issue_token::issue_token;
 use tokio::net::TcpListener;
@@ -128,7 +128,9 @@ impl TestServer {
     /// A management token, made as `tender token create` does: beside the server.
     pub async fn issue_token(&self, name: &str, scopes: Scopes, lifetime: Option<Duration>) -> String {
         let Installation { store, keys, .. } = self.beside();
-        let token = issue_token(&store, &keys, name.to_owned(), scopes, lifetime).await.unwrap();
+        let deed =
+            Deed { actor: Actor::new(ActorKind::CommandLine, "tests"), address: None, action: Action::CreateToken };
+        let token = issue_token(&store, &keys, name.to_owned(), scopes, lifetime, deed).await.unwrap();
         store.close().await;
         token
     }
