@@ -25,7 +25,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    async fn of(request: RequestBuilder) -> Self {
+    pub(super) async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, body: response.bytes().await.unwrap().to_vec() }
@@ -58,7 +58,7 @@ impl Reply {
 }
 
 /// A client for plain HTTP; reqwest has no TLS of its own here.
-fn http_client() -> Client {
+pub(super) fn http_client() -> Client {
     http_client_at(Ipv4Addr::LOCALHOST)
 }
 
@@ -69,7 +69,7 @@ fn http_client_elsewhere() -> Client {
     http_client_at(Ipv4Addr::new(127, high.max(1), middle, low))
 }
 
-fn http_client_at(address: Ipv4Addr) -> Client {
+pub(super) fn http_client_at(address: Ipv4Addr) -> Client {
     let tls = client_config(Trust::Nobody).unwrap();
     Client::builder().tls_backend_preconfigured(tls).local_address(Some(address.into())).build().unwrap()
 }

@@ -1,0 +1,7 @@
+//! Who may log in, and what is written about it.
+
+mod audit;
+mod claim;
+mod guessing;
+mod secrets;
+mod sessions;
