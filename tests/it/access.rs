@@ -3,5 +3,6 @@
 mod audit;
 mod claim;
 mod guessing;
+mod scopes;
 mod secrets;
 mod sessions;

@@ -3,3 +3,4 @@
 mod commands;
 mod death;
 mod serving;
+mod users;
