@@ -3,6 +3,7 @@
 mod audit;
 mod claim;
 mod guessing;
+mod passwords;
 mod scopes;
 mod secrets;
 mod sessions;
