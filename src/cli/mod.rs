@@ -29,7 +29,7 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server
-    Serve(serve::ServeArguments),
+    Serve(Box<serve::ServeArguments>),
     /// Run a fleet of simulated devices against a server
     Simulate(simulate::SimulateArguments),
     /// Make, list and revoke management tokens
