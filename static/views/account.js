@@ -25,7 +25,7 @@ function whoCard({ user, left, isOver }) {
         return button;
     };
     return card(
-        element("h2", {}, "Logged in as ", element("strong", { className: "name" }, user.name)),
+        element("h2", {}, "Logged in as ", element("strong", {}, user.name)),
         element("p", {}, ROLES[user.role] ?? `Role: ${user.role}`),
         element(
             "div",
