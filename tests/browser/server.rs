@@ -1,10 +1,10 @@
 //! A server of this process, on a port of its own with a temporary data folder.
 
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tempfile::TempDir;
-use tender::app::{App, Running};
+use tender::app::{App, Running, StartError};
 use tender::clock::{Clock, ManualTime};
 use tender::config::Config;
 use tokio::net::TcpListener;
@@ -35,9 +35,18 @@ impl Server {
 
     /// Starts on the same data and at the same address as before [`Server::stop`].
     pub async fn run(&mut self) {
-        let listener = TcpListener::bind(self.address).await.unwrap();
-        let config = Config::in_folder(self.folder.path().join("data"));
-        let running = App::start(config, listener, self.clock.clone()).await.unwrap();
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let running = loop {
+            let listener = TcpListener::bind(self.address).await.unwrap();
+            let config = Config::in_folder(self.folder.path().join("data"));
+            match App::start(config, listener, self.clock.clone()).await {
+                // A test that starts a browser has a copy of all our open files for a moment, the lock among them.
+                Err(StartError::AlreadyRunning(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                started => break started.unwrap(),
+            }
+        };
         self.address = running.address;
         self.claim_code = running.claim_code.as_ref().map(|code| code.reveal().to_owned());
         self.running = Some(running);
