@@ -3,6 +3,7 @@
 //! `resources` is the whole route table. `device` is what devices call and `management` what people and scripts call;
 //! neither knows the other.
 
+mod assets;
 mod body;
 mod connection;
 mod device;
@@ -145,11 +146,14 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/session/password", [on(POST, InSession(SetPassword), session::change_password)]),
         at("/api/tender/v1/claim", [on(POST, Public, session::claim)]),
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
+        at("/", [on(GET, Public, assets::page)]),
+        at("/static/{name...}", [on(GET, Public, assets::file)]),
     ]
 }
 
 /// The route of all paths, and a JSON 404 for the rest.
 pub fn route(api: &Arc<Api>) -> Route {
+    assets::prepare();
     any_of(resources(), api)
 }
 
