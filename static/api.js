@@ -38,7 +38,7 @@ async function call(method, path, body, patience = PATIENCE_MS) {
     return reply;
 }
 
-/** Who is logged in: `{claimable, user: null | {name, role}}`. */
+/** Who is logged in: `{setup: "open" | "expired" | "done", authentication: boolean, user: null | {name, role}}`. */
 export const session = () => call("GET", "session", undefined, SHORT_PATIENCE_MS);
 
 /** Logs somebody in; returns the session. */

@@ -6,12 +6,11 @@ import { asSentence } from "./elements.js";
 import { account } from "./views/account.js";
 import { claim } from "./views/claim.js";
 import { logIn } from "./views/log_in.js";
+import { openToAll } from "./views/open_to_all.js";
 import { unclaimed } from "./views/unclaimed.js";
 
 const SESSION_ENDED = "Your session has ended: log in again.";
-const CLAIMED_ALREADY =
-    "This claim address is not good any more: the server has its administrator already, or the address is too old. " +
-    "If nobody can log in, restart the server: it prints a new one.";
+const CLAIMED_ALREADY = "This claim address is not good any more: the server has its administrator already.";
 
 const place = document.getElementById("view");
 /** The claim code, from the address that the server printed. It is nowhere else. */
@@ -55,7 +54,7 @@ function entered(session) {
 /** Nobody is logged in now. */
 function left(notice) {
     turn += 1;
-    show({ claimable: false, user: null }, asSentence(notice));
+    show({ setup: "done", authentication: true, user: null }, asSentence(notice));
 }
 
 /** Whether nobody is logged in any more; then the view has changed. */
@@ -64,9 +63,10 @@ async function isOver() {
     return shown.user === null;
 }
 
-function show({ claimable, user }, reason) {
+function show(session, reason) {
+    const { setup, user } = session;
     let notice = reason;
-    if (code !== null && !claimable) {
+    if (code !== null && setup === "done") {
         code = null;
         // Whoever has just used it knows.
         notice ??= user !== null && shown.view === claim ? null : CLAIMED_ALREADY;
@@ -74,13 +74,13 @@ function show({ claimable, user }, reason) {
     if (shown.user !== null && user === null) {
         notice ??= SESSION_ENDED;
     }
-    const view = choose(claimable, user);
-    const key = JSON.stringify([view.name, user, view === claim ? code : null]);
+    const view = choose(session);
+    const key = JSON.stringify([view.name, setup, user, view === claim ? code : null]);
     // What somebody is typing stays as long as nothing has changed.
     if (key === shown.key && notice === null) {
         return;
     }
-    const { title, node } = view({ user, code, notice, entered, left, isOver });
+    const { title, node } = view({ setup, user, code, notice, entered, left, isOver });
     const isFirst = shown.key === null;
     shown = { key, user, view };
     place.replaceChildren(node);
@@ -88,14 +88,17 @@ function show({ claimable, user }, reason) {
     focusIn(node, view, isFirst);
 }
 
-function choose(claimable, user) {
+function choose({ setup, authentication, user }) {
+    if (!authentication) {
+        return openToAll;
+    }
     if (user !== null) {
         return account;
     }
-    if (claimable) {
-        return code === null ? unclaimed : claim;
+    if (setup === "done") {
+        return logIn;
     }
-    return logIn;
+    return setup === "open" && code !== null ? claim : unclaimed;
 }
 
 /** The first field is where one goes on; views that are read first begin at their heading. */

@@ -24,7 +24,7 @@ use super::guard::Anonymous;
 use super::request::{Head, Request};
 
 /// What a browser may do with what it gets here: run and show what this server has, and nothing else.
-const PROTECTION: [(HeaderName, &str); 5] = [
+const PROTECTION: [(HeaderName, &str); 4] = [
     (
         CONTENT_SECURITY_POLICY,
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
@@ -32,9 +32,11 @@ const PROTECTION: [(HeaderName, &str); 5] = [
     ),
     (X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (REFERRER_POLICY, "no-referrer"),
-    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
+
+/// The same for the windows that a page is opened from: browsers heed it on encrypted connections, and complain on others.
+const WINDOW_PROTECTION: (HeaderName, &str) = (HeaderName::from_static("cross-origin-opener-policy"), "same-origin");
 
 /// The page itself, which has the path `/` and no other.
 const PAGE: &str = "index.html";
@@ -73,7 +75,7 @@ impl Asset {
     }
 
     /// The reply to a request for this file.
-    fn answer(&self, head: &Head) -> Result<Response, ApiError> {
+    fn answer(&self, api: &Api, head: &Head) -> Result<Response, ApiError> {
         let compressed = self.compressed.as_ref().filter(|_| accepts_gzip(&head.headers));
         let chosen = compressed.unwrap_or(&self.plain);
         let entity_tag: ETag = format!("\"{}\"", chosen.sha256).parse().map_err(ApiError::internal)?;
@@ -82,7 +84,8 @@ impl Asset {
 
         let mut response = Response::default();
         let headers = response.headers_mut();
-        headers.extend(PROTECTION.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        let protection = PROTECTION.into_iter().chain(api.addresses.is_secure(head).then_some(WINDOW_PROTECTION));
+        headers.extend(protection.map(|(name, value)| (name, HeaderValue::from_static(value))));
         headers.typed_insert(entity_tag);
         // Asked for again each time, which costs a 304: after an update of the server nobody has an old page.
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
@@ -127,17 +130,17 @@ pub fn prepare() {
 ///
 /// - 200: the page
 /// - 304: the browser has it (`If-None-Match`)
-pub async fn page(_: Arc<Api>, _: Anonymous, (): (), request: Request) -> Result<Response, ApiError> {
+pub async fn page(api: Arc<Api>, _: Anonymous, (): (), request: Request) -> Result<Response, ApiError> {
     let page = ASSETS.get(PAGE).ok_or_else(|| ApiError::internal("the program was built without its page"))?;
-    page.answer(&request.head)
+    page.answer(&api, &request.head)
 }
 
 /// `GET /static/{name...}`, also `HEAD`
 ///
 /// - 200: a file that the page needs
 /// - 304: the browser has it (`If-None-Match`)
-pub async fn file(_: Arc<Api>, _: Anonymous, name: AssetName, request: Request) -> Result<Response, ApiError> {
-    name.0.answer(&request.head)
+pub async fn file(api: Arc<Api>, _: Anonymous, name: AssetName, request: Request) -> Result<Response, ApiError> {
+    name.0.answer(&api, &request.head)
 }
 
 fn files_below(folder: &'static Dir<'static>) -> Vec<&'static File<'static>> {

@@ -45,10 +45,24 @@ pub async fn offer(store: &Store) -> Result<Option<(Claim, Credential)>, LoginEr
     Ok(Some((Claim { code_hash: code.hash(), expires }, code)))
 }
 
-/// Whether somebody can still become the first administrator.
-pub async fn is_open(store: &Store, claim: Option<Claim>) -> Result<bool, StoreError> {
-    let in_time = claim.is_some_and(|claim| store.clock().steady() < claim.expires);
-    Ok(in_time && !store.read(users::is_claimed).await?)
+/// How far the first run is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Setup {
+    /// The code that the server printed is waiting for somebody.
+    Open,
+    /// There is no administrator, and the code has ended: a restart makes a new one.
+    Expired,
+    /// There is an administrator, or was.
+    Done,
+}
+
+/// How far the first run is, seen from a server that made this offer at its start.
+pub async fn setup(store: &Store, claim: Option<Claim>) -> Result<Setup, StoreError> {
+    if store.read(users::is_claimed).await? {
+        return Ok(Setup::Done);
+    }
+    let is_in_time = claim.is_some_and(|claim| store.clock().steady() < claim.expires);
+    Ok(if is_in_time { Setup::Open } else { Setup::Expired })
 }
 
 /// Makes `name` the first administrator and begins their session, if `code` is right and nobody was first.
@@ -61,14 +75,12 @@ pub async fn claim(
     password: Password,
     address: Option<IpAddr>,
 ) -> Result<Claimed, LoginError> {
-    let Some(claim) = claim else { return Ok(Claimed::Already) };
-    if store.read(users::is_claimed).await? {
-        return Ok(Claimed::Already);
-    }
+    let claim = match (setup(store, claim).await?, claim) {
+        (Setup::Done, _) => return Ok(Claimed::Already),
+        (Setup::Open, Some(claim)) => claim,
+        _ => return Ok(Claimed::Expired),
+    };
     let now = store.clock().steady();
-    if now >= claim.expires {
-        return Ok(Claimed::Expired);
-    }
     if !credential::matches(claim.code_hash, code) {
         return Ok(Claimed::WrongCode);
     }

@@ -1,5 +1,7 @@
 //! The first administrator: from the address that the server printed to the account.
 
+use std::time::Duration;
+
 use crate::browser::Browser;
 use crate::server::Server;
 
@@ -101,6 +103,32 @@ async fn an_old_code_is_refused_with_a_sentence() {
     tab.click("Claim this server").await;
     tab.alerts("That is not the claim code which the server printed at its start.").await;
     tab.is_clean_but_for(&server.url(), &["403"]).await;
+    browser.stop().await;
+}
+
+#[tokio::test]
+async fn an_address_that_is_too_old_says_what_to_do() {
+    let Some(browser) = Browser::start().await else { return };
+    let server = Server::start().await;
+    server.time.advance(Duration::from_secs(30 * 60));
+    let tab = browser.somebody().await;
+    for url in [server.claim_url(), server.url()] {
+        tab.page.goto("about:blank").await.unwrap();
+        tab.open(&url, "This server is not set up yet").await;
+        tab.shows("Restart the server: it prints a new one.").await;
+    }
+    tab.is_clean(&server.url()).await;
+    browser.stop().await;
+}
+
+#[tokio::test]
+async fn without_authentication_the_page_warns() {
+    let Some(browser) = Browser::start().await else { return };
+    let server = Server::start_without_authentication().await;
+    let tab = browser.somebody().await;
+    tab.open(&server.url(), "Authentication is off").await;
+    tab.shows("Everybody who reaches this server may do everything.").await;
+    tab.is_clean(&server.url()).await;
     browser.stop().await;
 }
 

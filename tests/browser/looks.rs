@@ -1,5 +1,7 @@
 //! How the views look: on desktops and telephones, in the light and in the dark, complete and readable.
 
+use std::time::Duration;
+
 use crate::browser::Browser;
 use crate::server::Server;
 use crate::tab::Tab;
@@ -64,6 +66,20 @@ async fn every_view_is_complete_and_readable_everywhere() {
     server.stop().await;
     tab.shows("The server does not answer.").await;
     look(&tab, "gone").await;
+    browser.stop().await;
+}
+
+#[tokio::test]
+async fn views_that_only_say_something_are_readable_everywhere() {
+    let Some(browser) = Browser::start().await else { return };
+    let tab = browser.somebody().await;
+    let server = Server::start_without_authentication().await;
+    tab.open(&server.url(), "Authentication is off").await;
+    look(&tab, "open-to-all").await;
+    let server = Server::start().await;
+    server.time.advance(Duration::from_secs(30 * 60));
+    tab.open(&server.url(), "This server is not set up yet").await;
+    look(&tab, "expired").await;
     browser.stop().await;
 }
 

@@ -14,6 +14,7 @@ const START: Duration = Duration::from_secs(1_800_000_000);
 
 pub struct Server {
     folder: TempDir,
+    authentication_is_off: bool,
     clock: Clock,
     /// Moves the server's clock.
     pub time: ManualTime,
@@ -25,10 +26,19 @@ pub struct Server {
 
 impl Server {
     pub async fn start() -> Self {
+        Self::start_with(false).await
+    }
+
+    /// Everybody may do everything.
+    pub async fn start_without_authentication() -> Self {
+        Self::start_with(true).await
+    }
+
+    async fn start_with(authentication_is_off: bool) -> Self {
         let (clock, time) = Clock::manual(SystemTime::UNIX_EPOCH + START);
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let folder = tempfile::tempdir().unwrap();
-        let mut server = Self { folder, clock, time, address, running: None, claim_code: None };
+        let mut server = Self { folder, authentication_is_off, clock, time, address, running: None, claim_code: None };
         server.run().await;
         server
     }
@@ -38,7 +48,8 @@ impl Server {
         let deadline = Instant::now() + Duration::from_secs(5);
         let running = loop {
             let listener = TcpListener::bind(self.address).await.unwrap();
-            let config = Config::in_folder(self.folder.path().join("data"));
+            let mut config = Config::in_folder(self.folder.path().join("data"));
+            config.authentication_is_off = self.authentication_is_off;
             match App::start(config, listener, self.clock.clone()).await {
                 // A test that starts a browser has a copy of all our open files for a moment, the lock among them.
                 Err(StartError::AlreadyRunning(_)) if Instant::now() < deadline => {

@@ -37,7 +37,7 @@ async fn a_hostile_name_and_role_are_text() {
     let Some(browser) = Browser::start().await else { return };
     let server = Server::start().await;
     let tab = browser.somebody().await;
-    let session = json!({ "claimable": false, "user": { "name": MARKUP, "role": MARKUP } });
+    let session = json!({ "setup": "done", "authentication": true, "user": { "name": MARKUP, "role": MARKUP } });
     answer(&tab, "*/api/tender/v1/session", 200, session).await;
     tab.open(&server.url(), "Account").await;
     tab.shows(&format!("Logged in as {MARKUP}")).await;

@@ -53,9 +53,16 @@ fn assert_protected(reply: &Reply) {
     assert_eq!(reply.header("content-security-policy"), POLICY);
     assert_eq!(reply.header("x-content-type-options"), "nosniff");
     assert_eq!(reply.header("referrer-policy"), "no-referrer");
-    assert_eq!(reply.header("cross-origin-opener-policy"), "same-origin");
+    assert_eq!(reply.header("cross-origin-opener-policy"), "", "browsers heed it on encrypted connections only");
     assert_eq!(reply.header("cross-origin-resource-policy"), "same-origin");
     assert_eq!(reply.header("cache-control"), "no-cache");
+}
+
+#[tokio::test]
+async fn on_encrypted_connections_pages_keep_their_window_to_themselves() {
+    let server = TestServer::start_with(|config| config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]).await;
+    let reply = get(&server, "/", &[("x-forwarded-proto", "https")]).await;
+    assert_eq!(reply.header("cross-origin-opener-policy"), "same-origin");
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ use crate::http::identity::{self, own_page};
 use crate::http::request::{Head, Request};
 use crate::http::{reply, session_cookie};
 use crate::store::{audit, sessions};
-use crate::usecase::claim::{self, Claimed};
+use crate::usecase::claim::{self, Claimed, Setup};
 use crate::usecase::log_in::{Login, LoginAttempt, Refused};
 
 /// The longest body with a name and a password, in bytes.
@@ -48,8 +48,10 @@ struct PasswordBody {
 /// What a page needs to know before it shows anything.
 #[derive(Serialize)]
 struct SessionReply<'a> {
-    /// Whether the first administrator is still to be chosen, with the code that the server printed.
-    claimable: bool,
+    /// Whether the first administrator is still to be chosen with the code that the server printed: `open`, `expired`, `done`.
+    setup: &'static str,
+    /// Whether anybody needs to log in at all.
+    authentication: bool,
     /// Who is logged in.
     user: Option<UserReply<'a>>,
 }
@@ -60,22 +62,23 @@ struct UserReply<'a> {
     role: &'static str,
 }
 
-fn logged_in_as(name: &UserName, role: Role) -> Result<Response, ApiError> {
-    let user = UserReply { name: name.as_str(), role: role.name() };
-    Ok(reply::ok(&SessionReply { claimable: false, user: Some(user) })?)
+fn session_reply(api: &Api, setup: Setup, user: Option<(&UserName, Role)>) -> Result<Response, ApiError> {
+    let setup = match setup {
+        Setup::Open => "open",
+        Setup::Expired => "expired",
+        Setup::Done => "done",
+    };
+    let user = user.map(|(name, role)| UserReply { name: name.as_str(), role: role.name() });
+    Ok(reply::ok(&SessionReply { setup, authentication: !api.authentication_is_off, user })?)
 }
 
 /// `GET /api/tender/v1/session`
 ///
 /// - 200: who is logged in, and whether the first administrator is still to be chosen
 pub async fn show(api: Arc<Api>, _: Anonymous, (): (), request: Request) -> Result<Response, ApiError> {
-    match identity::session(&api, &request.head).await? {
-        Some(session) => logged_in_as(&session.user, session.role),
-        None => {
-            let claimable = claim::is_open(&api.store, api.claim).await?;
-            Ok(reply::ok(&SessionReply { claimable, user: None })?)
-        }
-    }
+    let setup = claim::setup(&api.store, api.claim).await?;
+    let session = identity::session(&api, &request.head).await?;
+    session_reply(&api, setup, session.as_ref().map(|session| (&session.user, session.role)))
 }
 
 /// `POST /api/tender/v1/session`
@@ -163,7 +166,7 @@ pub async fn claim(api: Arc<Api>, _: Anonymous, (): (), mut request: Request) ->
     let address = api.addresses.client_address(&request.head);
     let refusal = match claim::claim(&api.store, &api.doorkeeper, api.claim, &code, name, password, address).await? {
         Claimed::Now(token, user) => {
-            let mut response = logged_in_as(&user.name, user.role)?;
+            let mut response = session_reply(&api, Setup::Done, Some((&user.name, user.role)))?;
             session_cookie::begin(&mut response, &api, &request.head, &token, &user.name)?;
             return Ok(response);
         }
@@ -192,7 +195,7 @@ fn attempt(api: &Api, head: &Head, name: Option<UserName>, password: Zeroizing<S
 fn begun(api: &Api, head: &Head, login: Login, wrong: &'static str) -> Result<Response, ApiError> {
     match login {
         Login::In(token, user) => {
-            let mut response = logged_in_as(&user.name, user.role)?;
+            let mut response = session_reply(api, Setup::Done, Some((&user.name, user.role)))?;
             session_cookie::begin(&mut response, api, head, &token, &user.name)?;
             Ok(response)
         }

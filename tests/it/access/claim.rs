@@ -12,10 +12,16 @@ async fn whoever_has_the_code_becomes_the_first_administrator() {
     let server = TestServer::start().await;
     let code = server.claim_code().unwrap();
     let mut browser = server.browser();
-    assert_eq!(browser.get("/api/tender/v1/session").await.ok(), json!({ "claimable": true, "user": null }));
+    assert_eq!(
+        browser.get("/api/tender/v1/session").await.ok(),
+        json!({ "setup": "open", "authentication": true, "user": null })
+    );
 
     let claimed = browser.claim(&code, "Anna", PASSWORD).await.ok();
-    assert_eq!(claimed, json!({ "claimable": false, "user": { "name": "anna", "role": "admin" } }));
+    assert_eq!(
+        claimed,
+        json!({ "setup": "done", "authentication": true, "user": { "name": "anna", "role": "admin" } })
+    );
     // In at once, and with all that an administrator may do.
     browser.post("/api/v1/groups", json!({})).await.ok();
     assert_eq!(server.browser().log_in("anna", PASSWORD).await.status, 200);
@@ -35,7 +41,7 @@ async fn the_way_is_closed_for_good_once_it_was_taken() {
     assert_eq!(server.claim_code(), None);
     server.browser().claim(&code, "bert", PASSWORD).await.error(410);
     let session = server.browser().get("/api/tender/v1/session").await.ok();
-    assert_eq!(session["claimable"], false);
+    assert_eq!(session["setup"], "done");
     assert_eq!(server.rows("users"), 1);
 }
 
@@ -61,9 +67,9 @@ async fn a_code_ends_after_half_an_hour_and_a_restart_makes_another() {
     let mut server = TestServer::start().await;
     let first = server.claim_code().unwrap();
     server.time.advance(Duration::from_secs(30 * 60 - 1));
-    assert_eq!(server.browser().get("/api/tender/v1/session").await.ok()["claimable"], true);
+    assert_eq!(server.browser().get("/api/tender/v1/session").await.ok()["setup"], "open");
     server.time.advance(Duration::from_secs(1));
-    assert_eq!(server.browser().get("/api/tender/v1/session").await.ok()["claimable"], false);
+    assert_eq!(server.browser().get("/api/tender/v1/session").await.ok()["setup"], "expired");
     let ended = server.browser().claim(&first, "anna", PASSWORD).await.error(410);
     assert!(ended.contains("restart"), "{ended}");
 
@@ -100,7 +106,7 @@ async fn an_administrator_added_beside_the_server_closes_the_way() {
     let code = server.claim_code().unwrap();
     // A viewer could not let anybody else in.
     server.add_user("viewer", Role::Viewer).await;
-    assert_eq!(server.browser().get("/api/tender/v1/session").await.ok()["claimable"], true);
+    assert_eq!(server.browser().get("/api/tender/v1/session").await.ok()["setup"], "open");
     server.add_user("admin", Role::Admin).await;
     server.browser().claim(&code, "anna", PASSWORD).await.error(410);
 }
