@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::named::named;
 use super::{Invalid, Scope, Scopes};
 
 /// The name that a person logs in with: letters, digits and `. _ - @ +`, at most 64 of them. Case makes no difference, as a
@@ -37,27 +38,16 @@ impl fmt::Display for UserName {
     }
 }
 
-/// What a person may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Role {
+named!(
+    /// What a person may do.
+    Role, "role":
     /// Everything.
-    Admin,
+    Admin = "admin",
     /// See everything.
-    Viewer,
-}
+    Viewer = "viewer",
+);
 
 impl Role {
-    /// Every role there is.
-    pub const ALL: [Self; 2] = [Self::Admin, Self::Viewer];
-
-    /// The name, in commands and replies.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Admin => "admin",
-            Self::Viewer => "viewer",
-        }
-    }
-
     /// What the role may do, in terms of the API.
     pub fn scopes(self) -> Scopes {
         let scope = match self {
@@ -65,22 +55,6 @@ impl Role {
             Self::Viewer => Scope::ReadOnly,
         };
         [scope].into_iter().collect()
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Role {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::ALL.into_iter().find(|role| role.name() == text).ok_or_else(|| {
-            Invalid::new(format!("unknown role \"{text}\": use {}", Self::ALL.map(Self::name).join(" or ")))
-        })
     }
 }
 

@@ -2,50 +2,10 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::str::FromStr;
 use std::time::Duration;
 
-use super::{Invalid, Timestamp};
-
-/// Declares an enum whose values have names in the database and on the wire.
-macro_rules! named {
-    ($(#[$documentation:meta])* $type:ident, $what:literal: $($(#[$meaning:meta])* $value:ident = $name:literal,)*) => {
-        $(#[$documentation])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum $type {
-            $($(#[$meaning])* $value,)*
-        }
-
-        impl $type {
-            /// Every value there is.
-            pub const ALL: &[Self] = &[$(Self::$value,)*];
-
-            /// The name in the database and on the wire.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$value => $name,)*
-                }
-            }
-        }
-
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-
-        impl FromStr for $type {
-            type Err = Invalid;
-
-            fn from_str(text: &str) -> Result<Self, Invalid> {
-                Self::ALL.iter().copied().find(|value| value.name() == text).ok_or_else(|| {
-                    let names: Vec<_> = Self::ALL.iter().map(|value| value.name()).collect();
-                    Invalid::new(format!("unknown {} \"{text}\": use {}", $what, names.join(", ")))
-                })
-            }
-        }
-    };
-}
+use super::Timestamp;
+use super::named::named;
 
 named!(
     /// What kind of somebody did something.

@@ -11,6 +11,7 @@ mod device;
 mod group;
 mod ids;
 mod metadata;
+mod named;
 mod package;
 mod policy;
 mod registration;

@@ -1,72 +1,34 @@
 //! Scopes: what the holder of a management token may do.
 
 use std::fmt;
-use std::str::FromStr;
 
 use super::Invalid;
+use super::named::named;
 
-/// One permission, by the name that the reference server gives it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Scope {
-    /// `rdfm_admin_ro`: see everything.
-    ReadOnly,
-    /// `rdfm_admin_rw`: see and change everything.
-    ReadWrite,
-    /// `rdfm_upload_single_file`: upload artifacts whose payload is a single file.
-    UploadSingleFile,
-    /// `rdfm_upload_rootfs_image`: upload artifacts whose payload is a root file system, whole or as a delta.
-    UploadRootfsImage,
-    /// `rdfm_upload_nonstandard_artifact`: upload everything else.
-    UploadNonstandardArtifact,
-    /// `rdfm_create_group`: create groups.
-    CreateGroup,
-}
+named!(
+    /// One permission, by the name that the reference server gives it.
+    Scope, "scope":
+    /// See everything.
+    ReadOnly = "rdfm_admin_ro",
+    /// See and change everything.
+    ReadWrite = "rdfm_admin_rw",
+    /// Upload artifacts whose payload is a single file.
+    UploadSingleFile = "rdfm_upload_single_file",
+    /// Upload artifacts whose payload is a root file system, whole or as a delta.
+    UploadRootfsImage = "rdfm_upload_rootfs_image",
+    /// Upload everything else.
+    UploadNonstandardArtifact = "rdfm_upload_nonstandard_artifact",
+    /// Create groups.
+    CreateGroup = "rdfm_create_group",
+);
 
 impl Scope {
-    /// Every scope there is.
-    pub const ALL: [Self; 6] = [
-        Self::ReadOnly,
-        Self::ReadWrite,
-        Self::UploadSingleFile,
-        Self::UploadRootfsImage,
-        Self::UploadNonstandardArtifact,
-        Self::CreateGroup,
-    ];
-
     /// Those that let some kind of package be uploaded, and nothing else.
     pub const UPLOADS: [Self; 3] = [Self::UploadSingleFile, Self::UploadRootfsImage, Self::UploadNonstandardArtifact];
-
-    /// The name on the wire.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ReadOnly => "rdfm_admin_ro",
-            Self::ReadWrite => "rdfm_admin_rw",
-            Self::UploadSingleFile => "rdfm_upload_single_file",
-            Self::UploadRootfsImage => "rdfm_upload_rootfs_image",
-            Self::UploadNonstandardArtifact => "rdfm_upload_nonstandard_artifact",
-            Self::CreateGroup => "rdfm_create_group",
-        }
-    }
 
     /// Whether whoever holds this scope may do what needs `needed`.
     fn covers(self, needed: Self) -> bool {
         self == Self::ReadWrite || self == needed
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Scope {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        Self::ALL.into_iter().find(|scope| scope.name() == text).ok_or_else(|| {
-            Invalid::new(format!("unknown scope \"{text}\": use {}", Self::ALL.map(Self::name).join(", ")))
-        })
     }
 }
 
@@ -140,10 +102,10 @@ mod tests {
         );
         assert!(!Scopes::from_claim("").allow(Scope::ReadOnly));
         assert!(!Scopes::from_claim("rdfm_admin").allow(Scope::ReadOnly));
-        for scope in Scope::ALL {
+        for &scope in Scope::ALL {
             assert!(read_write.allow(scope));
             let alone: Scopes = [scope].into_iter().collect();
-            let allowed: Vec<_> = Scope::ALL.into_iter().filter(|needed| alone.allow(*needed)).collect();
+            let allowed: Vec<_> = Scope::ALL.iter().copied().filter(|needed| alone.allow(*needed)).collect();
             assert!(scope == Scope::ReadWrite || allowed == [scope], "{scope} allows {allowed:?}");
         }
     }

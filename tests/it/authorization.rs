@@ -153,7 +153,7 @@ fn unsigned(token: &str) -> [String; 2] {
 /// Tokens that are no good, with what is wrong; time passes meanwhile.
 async fn bad_tokens(installation: &Installation) -> Vec<(&'static str, String)> {
     let server = &installation.server;
-    let all: Scopes = Scope::ALL.into_iter().collect();
+    let all: Scopes = Scope::ALL.iter().copied().collect();
     let lifetime = Some(Duration::from_secs(60));
     let expired = server.issue_token("expired", all.clone(), lifetime).await;
     let expired_device = server.device_token(MAC).await;
