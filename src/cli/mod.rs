@@ -1,6 +1,7 @@
 //! The command line: one file for each command. Commands print what they are asked for on stdout and everything else on
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
+mod installation;
 mod serve;
 mod simulate;
 mod token;

@@ -1,16 +1,13 @@
 //! `tender token`: management tokens, made and revoked on the machine itself, also while the server runs.
 
-use std::future::Future;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use anyhow::bail;
 use clap::{Args, Subcommand};
-use humantime::format_rfc3339_seconds;
 
-use crate::clock::Clock;
-use crate::config::{FileOption, StorageConfig, StorageOptions};
-use crate::domain::{Scope, Timestamp};
+use super::installation::{Need, Place, date, with_installation};
+use crate::domain::Scope;
 use crate::installation::Installation;
 use crate::store::access_tokens;
 use crate::usecase::issue_token::issue_token;
@@ -57,23 +54,6 @@ struct RevokeArguments {
     place: Place,
 }
 
-#[derive(Args)]
-struct Place {
-    #[command(flatten)]
-    storage: StorageOptions,
-    #[command(flatten)]
-    file: FileOption,
-}
-
-/// What a command needs of the data that it works on.
-#[derive(Clone, Copy)]
-enum Need {
-    /// It must be there: a mistyped folder shall not become an installation.
-    There,
-    /// It is made if it is missing.
-    Made,
-}
-
 #[derive(Clone, Copy)]
 enum Lifetime {
     Never,
@@ -102,29 +82,6 @@ pub fn run(arguments: TokenArguments) -> anyhow::Result<ExitCode> {
             with_installation(place, Need::There, |installation| revoke(installation, token))
         }
     }
-}
-
-/// Opens the data, lets `work` do its work, and closes it in order.
-fn with_installation<F>(place: Place, need: Need, work: impl FnOnce(Installation) -> F) -> anyhow::Result<ExitCode>
-where
-    F: Future<Output = anyhow::Result<()>>,
-{
-    let config = StorageConfig::new(place.storage, &place.file)?;
-    let installation = match need {
-        Need::There => Installation::open_existing(&config, Clock::system())?,
-        Need::Made => {
-            let folder = Installation::folder(&config)?;
-            Installation::open(&folder, config.secret.as_ref(), Clock::system())?
-        }
-    };
-    let store = installation.store.clone();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let result = work(installation).await;
-        store.close().await;
-        result
-    })?;
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn create(installation: Installation, name: String, scopes: Vec<Scope>, expires: Lifetime) -> anyhow::Result<()> {
@@ -171,8 +128,4 @@ async fn revoke(installation: Installation, id_or_name: String) -> anyhow::Resul
     }
     eprintln!("tender: {revoked} {} revoked", if revoked == 1 { "token" } else { "tokens" });
     Ok(())
-}
-
-fn date(timestamp: Timestamp) -> String {
-    format_rfc3339_seconds(SystemTime::from(timestamp)).to_string()
 }

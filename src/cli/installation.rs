@@ -1,0 +1,61 @@
+//! The installation that a command works on: opened, and closed in order.
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::SystemTime;
+
+use clap::Args;
+use humantime::format_rfc3339_seconds;
+
+use crate::clock::Clock;
+use crate::config::{FileOption, StorageConfig, StorageOptions};
+use crate::domain::Timestamp;
+use crate::installation::Installation;
+
+#[derive(Args)]
+pub(super) struct Place {
+    #[command(flatten)]
+    storage: StorageOptions,
+    #[command(flatten)]
+    file: FileOption,
+}
+
+/// What a command needs of the data that it works on.
+#[derive(Clone, Copy)]
+pub(super) enum Need {
+    /// It must be there: a mistyped folder shall not become an installation.
+    There,
+    /// It is made if it is missing.
+    Made,
+}
+
+/// Opens the data, lets `work` do its work, and closes it in order.
+pub(super) fn with_installation<F>(
+    place: Place,
+    need: Need,
+    work: impl FnOnce(Installation) -> F,
+) -> anyhow::Result<ExitCode>
+where
+    F: Future<Output = anyhow::Result<()>>,
+{
+    let config = StorageConfig::new(place.storage, &place.file)?;
+    let installation = match need {
+        Need::There => Installation::open_existing(&config, Clock::system())?,
+        Need::Made => {
+            let folder = Installation::folder(&config)?;
+            Installation::open(&folder, config.secret.as_ref(), Clock::system())?
+        }
+    };
+    let store = installation.store.clone();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let result = work(installation).await;
+        store.close().await;
+        result
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn date(timestamp: Timestamp) -> String {
+    format_rfc3339_seconds(SystemTime::from(timestamp)).to_string()
+}
