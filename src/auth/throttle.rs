@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -111,6 +112,17 @@ impl<K: Eq + Hash + Clone> Throttle<K> {
     fn records(&self) -> MutexGuard<'_, HashMap<K, Record>> {
         // What is locked here are plain values: no panic leaves them half changed.
         self.records.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What counts as one address: a host on IPv4, a /64 network on IPv6, from which one host can have any address.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let network = u128::from(address) & !u128::from(u64::MAX);
+            IpAddr::V6(Ipv6Addr::from(network))
+        }
+        address @ IpAddr::V4(_) => address,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A person logs in with name and password, and those who guess are held up.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::audit_log::AuditLog;
 use crate::auth::Credential;
 use crate::auth::known_browser::BrowserId;
 use crate::auth::password::{self, Password, PasswordError, Verdict};
-use crate::auth::throttle::{Admission, Patience, Throttle};
+use crate::auth::throttle::{Admission, Patience, Throttle, network};
 use crate::domain::{Action, Actor, ActorKind, Deed, Outcome, PasswordHash, Timestamp, UserName};
 use crate::store::users::{self, User};
 use crate::store::{Store, StoreError, audit, sessions};
@@ -250,15 +250,4 @@ async fn begin_session(
         Ok(is_unchanged)
     });
     beginning.await
-}
-
-/// What counts as one address: a host on IPv4, a /64 network on IPv6, from which one host can have any address.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let network = u128::from(address) & !u128::from(u64::MAX);
-            IpAddr::V6(Ipv6Addr::from(network))
-        }
-        address @ IpAddr::V4(_) => address,
-    }
 }
