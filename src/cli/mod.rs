@@ -1,6 +1,8 @@
 //! The command line: one file for each command. Commands print what they are asked for on stdout and everything else on
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
+mod client;
+mod deed;
 mod installation;
 mod serve;
 mod simulate;
@@ -30,6 +32,8 @@ enum Command {
     Serve(serve::ServeArguments),
     /// Run a fleet of simulated devices against a server
     Simulate(simulate::SimulateArguments),
+    /// Create, list and remove the programs that get tokens from the authorization server
+    Client(client::ClientArguments),
     /// Make, list and revoke management tokens
     Token(token::TokenArguments),
 }
@@ -47,6 +51,7 @@ pub fn run() -> ExitCode {
     let result = match command {
         Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
     };
     result.unwrap_or_else(|error| {
