@@ -11,6 +11,7 @@ mod harness;
 mod hostile;
 mod house;
 mod identity_provider;
+mod oauth;
 mod packages;
 mod process;
 mod readme;
