@@ -8,7 +8,6 @@ use warp::reply::Response;
 use super::client::ClientCaller;
 use super::ok_unstored;
 use crate::auth::access_token::AccessToken;
-use crate::clock::Clock;
 use crate::domain::Timestamp;
 use crate::http::Api;
 use crate::http::error::ApiError;
@@ -38,10 +37,9 @@ struct InactiveReply {
 }
 
 impl<'a> ActiveReply<'a> {
-    fn new(token: &'a AccessToken, clock: &Clock) -> Self {
-        // Clients' tokens count on the steady time, and whoever asks has only a wall clock.
-        let behind =
-            if token.client.is_some() { clock.now().unix_seconds() - clock.steady().unix_seconds() } else { 0 };
+    /// The times of clients' tokens are `steady` ones: whoever asks has only a wall clock, which shows `now`.
+    fn new(token: &'a AccessToken, now: Timestamp, steady: Timestamp) -> Self {
+        let behind = if token.client.is_some() { now.unix_seconds() - steady.unix_seconds() } else { 0 };
         let by_wall_clock = |moment: Timestamp| moment.unix_seconds().saturating_add(behind);
         Self {
             active: true,
@@ -70,8 +68,9 @@ pub async fn introspect(
 ) -> Result<Response, ApiError> {
     let form = caller.authenticate(&api, &mut request).await?.form;
     let token = form.require("token", "the parameter token is missing")?;
+    let clock = api.store.clock();
     match read_in_force(&api.store, &api.keys, token).await? {
-        Some(token) => Ok(ok_unstored(&ActiveReply::new(&token, api.store.clock()))?),
+        Some(token) => Ok(ok_unstored(&ActiveReply::new(&token, clock.now(), clock.steady()))?),
         None => Ok(ok_unstored(&InactiveReply { active: false })?),
     }
 }
