@@ -17,7 +17,7 @@ pub struct OAuthError {
 impl OAuthError {
     const INVALID_CLIENT: &str = "invalid_client";
 
-    fn new(name: &'static str, sentence: impl Into<Cow<'static, str>>) -> ApiError {
+    fn named(name: &'static str, sentence: impl Into<Cow<'static, str>>) -> ApiError {
         ApiError::OAuth(Self { name, sentence: sentence.into() })
     }
 
@@ -28,32 +28,32 @@ impl OAuthError {
 
     /// The client did not prove who it is.
     pub fn invalid_client(sentence: &'static str) -> ApiError {
-        Self::new(Self::INVALID_CLIENT, sentence)
+        Self::named(Self::INVALID_CLIENT, sentence)
     }
 
     /// The request lacks something, says something twice, or cannot be read.
     pub fn invalid_request(sentence: impl Into<Cow<'static, str>>) -> ApiError {
-        Self::new("invalid_request", sentence)
+        Self::named("invalid_request", sentence)
     }
 
     /// The client may not do this.
     pub fn unauthorized_client(sentence: &'static str) -> ApiError {
-        Self::new("unauthorized_client", sentence)
+        Self::named("unauthorized_client", sentence)
     }
 
     /// Tokens are not given away in this way.
     pub fn unsupported_grant_type(sentence: &'static str) -> ApiError {
-        Self::new("unsupported_grant_type", sentence)
+        Self::named("unsupported_grant_type", sentence)
     }
 
     /// There is no such scope, or the client does not have it.
     pub fn invalid_scope(sentence: &'static str) -> ApiError {
-        Self::new("invalid_scope", sentence)
+        Self::named("invalid_scope", sentence)
     }
 
     /// Tokens of this kind cannot be revoked.
     pub fn unsupported_token_type(sentence: &'static str) -> ApiError {
-        Self::new("unsupported_token_type", sentence)
+        Self::named("unsupported_token_type", sentence)
     }
 
     /// What is wrong with a body, as an OAuth error. What is the server's fault stays as it is.
