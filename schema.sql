@@ -205,7 +205,7 @@ END;
 CREATE TABLE facts (
     -- 'secret_check': tells whether a command runs with the same secret as the server.
     -- 'installation': tells this installation from others, in the package folder.
-    -- 'claimed': there is or was a user, so nobody can become the first administrator any more.
+    -- 'claimed': there is or was an administrator, so nobody can become the first one any more.
     name TEXT PRIMARY KEY,
     -- What is kept under it.
     value BLOB NOT NULL

@@ -65,9 +65,12 @@ impl Clock {
     /// Says that it is not earlier than `latest_known`, the latest date that earlier runs stored. For the start, before
     /// any time was asked for.
     pub fn start_not_before(&self, latest_known: Timestamp) {
+        let elapsed = self.source.elapsed();
         for mark in [&self.latest, &self.start] {
             let mut mark = lock(mark);
-            mark.shown = mark.shown.max(latest_known);
+            if latest_known > mark.count_on(elapsed) {
+                *mark = Mark { shown: latest_known, elapsed };
+            }
         }
     }
 

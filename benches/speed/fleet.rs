@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tender::auth::{Keys, device_token};
 use tender::clock::Clock;
 use tender::config::StorageConfig;
-use tender::domain::{Device, MacAddress, Scope};
+use tender::domain::{Action, Actor, ActorKind, Deed, Device, MacAddress, Scope};
 use tender::installation::Installation;
 use tender::usecase::issue_token::issue_token;
 
@@ -68,7 +68,9 @@ impl Fleet {
             // The lock goes at once; that the folder is this installation's stays.
             drop(installation.claim_packages().await.unwrap());
             let scopes = [Scope::ReadWrite].into_iter().collect();
-            let token = issue_token(&store, &keys, "speed".to_owned(), scopes, None).await.unwrap();
+            let actor = Actor::new(ActorKind::CommandLine, "speed");
+            let deed = Deed { actor, address: None, action: Action::CreateToken };
+            let token = issue_token(&store, &keys, "speed".to_owned(), scopes, None, deed).await.unwrap();
             store.close().await;
             token
         });

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::LazyLock;
 
-use argon2::password_hash::{PasswordHasher, PasswordVerifier, Salt, SaltString};
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::password_hash::{Output, ParamsString, Salt, SaltString};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
 use zeroize::Zeroizing;
 
 use crate::domain::{Invalid, PasswordHash, UserName};
@@ -18,6 +18,9 @@ const SALT_BYTES: usize = 16;
 const MEMORY_KIBIBYTES: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 const LANES: u32 = 1;
+
+/// The largest threshold that glibc gives itself for mapping memory instead of keeping it.
+const ALWAYS_MAPPED_BYTES: usize = 33 * 1024 * 1024;
 
 /// Passwords of at least ten characters that everybody tries first, in small letters.
 static COMMON: LazyLock<Vec<&str>> = LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
@@ -58,6 +61,18 @@ impl fmt::Debug for Password {
 #[error("hashing a password: {0}")]
 pub struct PasswordError(String);
 
+impl From<argon2::Error> for PasswordError {
+    fn from(error: argon2::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<argon2::password_hash::Error> for PasswordError {
+    fn from(error: argon2::password_hash::Error) -> Self {
+        Self(error.to_string())
+    }
+}
+
 /// What came of comparing a password with a hash.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -81,33 +96,79 @@ pub fn verify(candidate: &str, hash: Option<&PasswordHash>) -> Verdict {
         return Verdict::Wrong;
     };
     let Ok(stored) = argon2::PasswordHash::new(hash.as_str()) else { return Verdict::Wrong };
-    if Argon2::default().verify_password(candidate.as_bytes(), &stored).is_err() {
-        return Verdict::Wrong;
+    let (Some(expected), Ok(settings)) = (stored.hash, Settings::of(&stored)) else { return Verdict::Wrong };
+    match settings.digest(candidate, expected.len()) {
+        // Outputs are compared in constant time.
+        Ok(digest) if digest == expected => {}
+        _ => return Verdict::Wrong,
     }
-    let is_todays = stored.algorithm == argon2::ARGON2ID_IDENT
-        && Params::try_from(&stored).is_ok_and(|params| {
-            (params.m_cost(), params.t_cost(), params.p_cost()) == (MEMORY_KIBIBYTES, PASSES, LANES)
-        });
-    if is_todays {
-        return Verdict::Right;
-    }
-    self::hash(candidate).map_or(Verdict::Right, Verdict::Outdated)
+    let is_todays = Settings::todays(settings.salt.clone()).is_ok_and(|todays| todays == settings);
+    if is_todays { Verdict::Right } else { self::hash(candidate).map_or(Verdict::Right, Verdict::Outdated) }
 }
 
 fn hash(text: &str) -> Result<PasswordHash, PasswordError> {
-    let failed = |error: &dyn fmt::Display| PasswordError(error.to_string());
-    let mut salt = [0_u8; SALT_BYTES];
-    getrandom::fill(&mut salt).map_err(|error| failed(&error))?;
-    let salt = SaltString::encode_b64(&salt).map_err(|error| failed(&error))?;
-    let params = Params::new(MEMORY_KIBIBYTES, PASSES, LANES, None).map_err(|error| failed(&error))?;
-    let hasher = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let salt: Salt<'_> = salt.as_salt();
-    let hash = hasher.hash_password(text.as_bytes(), salt).map_err(|error| failed(&error))?;
-    Ok(PasswordHash::from_phc(hash.to_string()))
+    let mut salt = vec![0_u8; SALT_BYTES];
+    getrandom::fill(&mut salt).map_err(|error| PasswordError(error.to_string()))?;
+    let settings = Settings::todays(salt)?;
+    let digest = settings.digest(text, Params::DEFAULT_OUTPUT_LEN)?;
+    Ok(PasswordHash::from_phc(settings.phc(digest)?))
+}
+
+/// How a password is hashed.
+#[derive(PartialEq)]
+struct Settings {
+    algorithm: Algorithm,
+    version: Version,
+    params: Params,
+    salt: Vec<u8>,
+}
+
+impl Settings {
+    fn todays(salt: Vec<u8>) -> Result<Self, PasswordError> {
+        let params = Params::new(MEMORY_KIBIBYTES, PASSES, LANES, None)?;
+        Ok(Self { algorithm: Algorithm::Argon2id, version: Version::V0x13, params, salt })
+    }
+
+    fn of(stored: &argon2::PasswordHash<'_>) -> Result<Self, PasswordError> {
+        let mut salt = [0; Salt::MAX_LENGTH];
+        let salt = stored.salt.map(|text| text.decode_b64(&mut salt)).transpose()?.unwrap_or_default().to_vec();
+        // Without the output's length, which is no part of how it is hashed.
+        let params = Params::try_from(stored)?;
+        let params = Params::new(params.m_cost(), params.t_cost(), params.p_cost(), None)?;
+        let version = stored.version.map_or(Ok(Version::V0x10), Version::try_from)?;
+        Ok(Self { algorithm: Algorithm::try_from(stored.algorithm)?, version, params, salt })
+    }
+
+    fn digest(&self, text: &str, length_bytes: usize) -> Result<Output, PasswordError> {
+        let blocks = self.params.block_count();
+        // glibc maps what is this large, and gives it back when it is freed; less it would keep for each thread that hashed.
+        // What is reserved and not used takes no memory.
+        let mut memory = Vec::with_capacity(blocks.max(ALWAYS_MAPPED_BYTES / Block::SIZE));
+        memory.resize(blocks, Block::default());
+        let hasher = Argon2::new(self.algorithm, self.version, self.params.clone());
+        let digest = Output::init_with(length_bytes, |output| {
+            Ok(hasher.hash_password_into_with_memory(text.as_bytes(), &self.salt, output, &mut memory)?)
+        });
+        Ok(digest?)
+    }
+
+    fn phc(&self, digest: Output) -> Result<String, PasswordError> {
+        let salt = SaltString::encode_b64(&self.salt)?;
+        let hash = argon2::PasswordHash {
+            algorithm: self.algorithm.ident(),
+            version: Some(self.version.into()),
+            params: ParamsString::try_from(&self.params)?,
+            salt: Some(salt.as_salt()),
+            hash: Some(digest),
+        };
+        Ok(hash.to_string())
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use argon2::password_hash::PasswordHasher;
+
     use super::*;
 
     fn parse(text: &str) -> Result<Password, Invalid> {

@@ -185,6 +185,14 @@ mod tests {
     }
 
     #[test]
+    fn one_host_has_one_address() {
+        let network = |text: &str| network(text.parse().unwrap()).to_string();
+        assert_eq!(network("10.0.0.7"), "10.0.0.7");
+        assert_eq!(network("::ffff:10.0.0.7"), "10.0.0.7");
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
+
+    #[test]
     fn without_a_lock_the_wait_stays_the_longest() {
         let throttle = Throttle::new(Patience { lock_at: None, ..PATIENCE }, 100);
         for _ in 0..1000 {

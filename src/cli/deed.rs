@@ -1,23 +1,14 @@
-//! Who works at the command line, for the audit log.
+//! Who works on the command line: what the audit log says of its changes.
 
 use std::env;
 
 use crate::domain::{Action, Actor, ActorKind, Deed};
 
-/// Where the account's name is found, the best first: `sudo` leaves the name of whoever called it.
-const VARIABLES: [&str; 3] = ["SUDO_USER", "USER", "LOGNAME"];
-const NAMELESS: &str = "unknown";
-const LONGEST_NAME: usize = 64;
-
-/// What somebody at this machine's command line is about to do.
+/// Somebody at this machine does something. The account is the one that its environment names: whoever can change that can
+/// change the database as well.
 pub(super) fn deed(action: Action) -> Deed {
-    let names = VARIABLES.iter().filter_map(|variable| env::var(variable).ok());
-    let account = names.map(|name| printable(&name)).find(|name| !name.is_empty());
-    let actor = Actor::new(ActorKind::CommandLine, account.unwrap_or_else(|| NAMELESS.to_owned()));
+    let names = ["SUDO_USER", "USER", "LOGNAME"];
+    let account = names.iter().find_map(|name| env::var(name).ok().filter(|account| !account.trim().is_empty()));
+    let actor = Actor::new(ActorKind::CommandLine, account.unwrap_or_else(|| "unknown".to_owned()));
     Deed { actor, address: None, action }
-}
-
-/// The environment may say anything.
-fn printable(text: &str) -> String {
-    text.chars().filter(|character| !character.is_control()).take(LONGEST_NAME).collect()
 }

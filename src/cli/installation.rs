@@ -1,4 +1,4 @@
-//! The installation that a command works on: opened, and closed in order.
+//! What commands on stored data have in common: which data, opened and closed in order.
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -12,6 +12,7 @@ use crate::config::{FileOption, StorageConfig, StorageOptions};
 use crate::domain::Timestamp;
 use crate::installation::Installation;
 
+/// Which data a command works on.
 #[derive(Args)]
 pub(super) struct Place {
     #[command(flatten)]
@@ -56,6 +57,7 @@ where
     Ok(ExitCode::SUCCESS)
 }
 
+/// A date for people: `2027-01-15T08:00:00Z`.
 pub(super) fn date(timestamp: Timestamp) -> String {
     format_rfc3339_seconds(SystemTime::from(timestamp)).to_string()
 }

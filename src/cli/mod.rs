@@ -7,6 +7,7 @@ mod installation;
 mod serve;
 mod simulate;
 mod token;
+mod user;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Command {
     Client(client::ClientArguments),
     /// Make, list and revoke management tokens
     Token(token::TokenArguments),
+    /// Add, list, change and remove the people who may log in
+    User(user::UserArguments),
 }
 
 /// Runs what the command line says.
@@ -53,6 +56,7 @@ pub fn run() -> ExitCode {
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
+        Command::User(arguments) => user::run(arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("tender: {error:#}");

@@ -1,11 +1,13 @@
 //! `tender serve`: runs the server until it is told to stop.
 
 use std::io::IsTerminal;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 
 use anyhow::Context;
 use clap::ArgMatches;
+use humantime::format_duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
@@ -14,6 +16,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, FileOption, ServeOptions, StorageOptions};
+use crate::usecase::claim::CODE_LIFETIME;
 
 /// A gateway has few cores, and each worker costs memory.
 const MAX_WORKERS: usize = 4;
@@ -57,8 +60,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
     let data_folder = config.storage.data_folder.clone();
+    let public_url = config.public_url.clone();
     let running = App::start(config, listener, Clock::system()).await?;
     tracing::info!(address = %running.address, data = %data_folder.display(), "serving");
+    if let Some(code) = &running.claim_code {
+        let base = public_url.unwrap_or_else(|| format!("http://{}", reachable(running.address)));
+        // The code stands in the fragment, which browsers keep to themselves; and not in the log, which may be sent elsewhere.
+        eprintln!(
+            "tender: nobody administers this server yet. To become the first administrator, open within {}:\ntender: {base}/#claim={}",
+            format_duration(CODE_LIFETIME),
+            code.reveal()
+        );
+    }
     let mut told_to_stop = async || {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -78,4 +91,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// An address at which others reach a server that listens on `address`: for one that listens everywhere, that of the first
+/// interface which leads out of this machine.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    if !address.ip().is_unspecified() {
+        return address;
+    }
+    let mut interfaces = if_addrs::get_if_addrs().unwrap_or_default();
+    interfaces.retain(|interface| !interface.is_loopback() && !interface.is_link_local());
+    interfaces.sort_by_key(|interface| (interface.ip().is_ipv6(), interface.index));
+    let first = interfaces.iter().map(if_addrs::Interface::ip).find(|ip| address.is_ipv6() || ip.is_ipv4());
+    SocketAddr::new(first.unwrap_or(Ipv4Addr::LOCALHOST.into()), address.port())
 }

@@ -6,10 +6,11 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
+use super::deed::deed;
 use super::installation::{Need, Place, date, with_installation};
-use crate::domain::Scope;
+use crate::domain::{Action, Scope};
 use crate::installation::Installation;
-use crate::store::access_tokens;
+use crate::store::{StoreError, access_tokens, audit};
 use crate::usecase::issue_token::issue_token;
 
 const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
@@ -98,7 +99,8 @@ async fn create(installation: Installation, name: String, scopes: Vec<Scope>, ex
         Lifetime::For(duration) => Some(duration),
     };
     let Installation { store, keys, .. } = &installation;
-    let text = issue_token(store, keys, name, scopes.into_iter().collect(), lifetime).await?;
+    let text =
+        issue_token(store, keys, name, scopes.into_iter().collect(), lifetime, deed(Action::CreateToken)).await?;
     println!("{text}");
     Ok(())
 }
@@ -122,7 +124,14 @@ async fn list(installation: Installation) -> anyhow::Result<()> {
 
 async fn revoke(installation: Installation, id_or_name: String) -> anyhow::Result<()> {
     let wanted = id_or_name.clone();
-    let revoked = installation.store.write(move |tx| access_tokens::revoke(tx, &wanted)).await?;
+    let revoking = installation.store.write(move |tx| {
+        let revoked = access_tokens::revoke(tx, &wanted)?;
+        for token in &revoked {
+            audit::append(tx, &deed(Action::RevokeToken).done(format!("token/{}", token.id)).with(&token.name))?;
+        }
+        Ok::<_, StoreError>(revoked.len())
+    });
+    let revoked = revoking.await?;
     if revoked == 0 {
         bail!("no valid token has the identifier or name \"{id_or_name}\": see `tender token list`");
     }

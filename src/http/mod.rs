@@ -37,6 +37,7 @@ use crate::usecase::audit_log::AuditLog;
 use crate::usecase::authenticate_client::Gatekeeper;
 use crate::usecase::check_update::Planner;
 use crate::usecase::claim::Claim;
+use crate::usecase::hold_back::HoldBack;
 use crate::usecase::log_in::Doorkeeper;
 use device::{auth, download, update};
 pub use endpoint::RouteSummary;
@@ -60,6 +61,8 @@ pub struct Api {
     pub planner: Planner,
     /// Who is asked about tokens that are not our own.
     pub identity_provider: Option<IdentityProvider>,
+    /// What slows down devices that ask for tokens too often.
+    pub hold_back: HoldBack,
     /// What stands between guessers and passwords.
     pub doorkeeper: Doorkeeper,
     /// What stands between guessers and the secrets of clients.
@@ -85,6 +88,7 @@ impl Api {
             keys,
             planner: Planner::default(),
             identity_provider: None,
+            hold_back: HoldBack::default(),
             doorkeeper: Doorkeeper::default(),
             gatekeeper: Gatekeeper::default(),
             claim: None,

@@ -1,6 +1,6 @@
 //! Management tokens that were made on the command line, and those that were revoked.
 
-use rusqlite::{Connection, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::StoreError;
 use super::writer::WriteTx;
@@ -38,17 +38,19 @@ pub fn list(connection: &Connection) -> Result<Vec<IssuedToken>, StoreError> {
     let mut statement = connection.prepare_cached(
         "SELECT id, name, scope, created_at, expires_at, revoked_at FROM access_tokens ORDER BY created_at, id",
     )?;
-    let rows = statement.query_map([], |row| {
-        Ok(IssuedToken {
-            id: row.get(0)?,
-            name: row.get(1)?,
-            scope: row.get(2)?,
-            created: row.get(3)?,
-            expires: row.get(4)?,
-            revoked: row.get(5)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let tokens = statement.query_map([], read)?;
+    Ok(tokens.collect::<Result<_, _>>()?)
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<IssuedToken> {
+    Ok(IssuedToken {
+        id: row.get(0)?,
+        name: row.get(1)?,
+        scope: row.get(2)?,
+        created: row.get(3)?,
+        expires: row.get(4)?,
+        revoked: row.get(5)?,
+    })
 }
 
 /// Whether the token of this identifier was issued here and not revoked.
@@ -57,12 +59,14 @@ pub fn is_valid(connection: &Connection, id: &str) -> Result<bool, StoreError> {
     Ok(statement.query_row([id], |row| row.get(0)).optional()?.unwrap_or(false))
 }
 
-/// Revokes the tokens with this identifier or name; returns how many that were not revoked before.
-pub fn revoke(tx: &WriteTx<'_>, id_or_name: &str) -> Result<usize, StoreError> {
-    Ok(tx.connection().execute(
-        "UPDATE access_tokens SET revoked_at = ?2 WHERE (id = ?1 OR name = ?1) AND revoked_at IS NULL",
-        (id_or_name, tx.now()),
-    )?)
+/// Revokes the tokens with this identifier or name; returns those that were not revoked before.
+pub fn revoke(tx: &WriteTx<'_>, id_or_name: &str) -> Result<Vec<IssuedToken>, StoreError> {
+    let mut statement = tx.connection().prepare_cached(
+        "UPDATE access_tokens SET revoked_at = ?2 WHERE (id = ?1 OR name = ?1) AND revoked_at IS NULL
+         RETURNING id, name, scope, created_at, expires_at, revoked_at",
+    )?;
+    let revoked = statement.query_map((id_or_name, tx.now()), read)?;
+    Ok(revoked.collect::<Result<_, _>>()?)
 }
 
 /// Revokes a client's token, which ends by itself at `expires`, and forgets those that have ended; `false` if it was revoked

@@ -47,7 +47,7 @@ pub fn add(
     role: Role,
     password_hash: &PasswordHash,
 ) -> Result<Option<UserId>, StoreError> {
-    facts::put(tx, CLAIMED, b"")?;
+    note_admin(tx, role)?;
     let inserted = tx.connection().execute(
         "INSERT INTO users (name, role, password_hash, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
         (name.as_str(), role.name(), password_hash.as_str(), tx.now()),
@@ -55,18 +55,25 @@ pub fn add(
     Ok((inserted == 1).then(|| UserId(tx.connection().last_insert_rowid())))
 }
 
-/// Whether there is or ever was a user.
+/// From the first administrator on nobody can claim the installation any more.
+fn note_admin(tx: &WriteTx<'_>, role: Role) -> Result<(), StoreError> {
+    if role == Role::Admin { facts::put(tx, CLAIMED, b"") } else { Ok(()) }
+}
+
+/// Whether there is or ever was an administrator.
 pub fn is_claimed(connection: &Connection) -> Result<bool, StoreError> {
     Ok(facts::find(connection, CLAIMED)?.is_some())
 }
 
-/// Adds the first administrator; `None` if there is or ever was a user.
+/// Adds the first administrator; `None` if there is or ever was one, or the name is taken.
 pub fn claim(tx: &WriteTx<'_>, name: &UserName, password_hash: &PasswordHash) -> Result<Option<User>, StoreError> {
     if is_claimed(tx.connection())? {
         return Ok(None);
     }
-    add(tx, name, Role::Admin, password_hash)?;
-    find(tx.connection(), name)
+    match add(tx, name, Role::Admin, password_hash)? {
+        Some(_) => find(tx.connection(), name),
+        None => Ok(None),
+    }
 }
 
 /// All users, by name.
@@ -129,6 +136,7 @@ pub fn enable(tx: &WriteTx<'_>, name: &UserName) -> Result<UserChange, StoreErro
 /// Sets what a user may do.
 pub fn set_role(tx: &WriteTx<'_>, name: &UserName, role: Role) -> Result<UserChange, StoreError> {
     change(tx, name, role != Role::Admin, |id| {
+        note_admin(tx, role)?;
         tx.connection().execute("UPDATE users SET role = ?2 WHERE id = ?1", (id, role.name()))?;
         Ok(())
     })

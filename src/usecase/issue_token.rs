@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::auth::Keys;
 use crate::auth::access_token::AccessToken;
-use crate::domain::Scopes;
+use crate::domain::{Deed, Scopes};
 use crate::store::access_tokens::{self, IssuedToken};
-use crate::store::{Store, StoreError};
+use crate::store::{Store, StoreError, audit};
 
 /// Why no token was made.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,7 @@ pub async fn issue_token(
     name: String,
     scopes: Scopes,
     lifetime: Option<Duration>,
+    deed: Deed,
 ) -> Result<String, IssueError> {
     let token = AccessToken::new(name, scopes, store.clock().now(), lifetime);
     let text = token.sign(keys)?;
@@ -37,6 +38,11 @@ pub async fn issue_token(
         expires: token.expires,
         revoked: None,
     };
-    store.write(move |tx| access_tokens::insert(tx, &issued)).await?;
+    let inserting = store.write(move |tx| {
+        access_tokens::insert(tx, &issued)?;
+        let detail = format!("{}: {}", issued.name, issued.scope);
+        audit::append(tx, &deed.done(format!("token/{}", issued.id)).with(detail))
+    });
+    inserting.await?;
     Ok(text)
 }

@@ -6,6 +6,7 @@ pub mod check_update;
 pub mod claim;
 pub mod grant_token;
 pub mod hear_device;
+pub mod hold_back;
 pub mod issue_token;
 pub mod judge_token;
 pub mod log_in;

@@ -2,6 +2,7 @@
 
 mod machine;
 mod provider;
+mod serving;
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

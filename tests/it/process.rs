@@ -4,3 +4,4 @@ mod clients;
 mod commands;
 mod death;
 mod serving;
+mod users;

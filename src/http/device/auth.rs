@@ -9,13 +9,14 @@ use warp::reply::Response;
 
 use super::REPORT_LIMIT_BYTES;
 use crate::auth::{PublicKey, device_token};
-use crate::domain::{DeviceReport, Metadata};
+use crate::domain::{DeviceReport, KeyFingerprint, Metadata};
 use crate::http::Api;
 use crate::http::body::parse_json;
 use crate::http::error::ApiError;
 use crate::http::guard::Anonymous;
 use crate::http::reply;
 use crate::http::request::Request;
+use crate::usecase::hold_back::Asking;
 use crate::usecase::register_device::{self, Authorization, AuthorizationRequest};
 
 const SIGNATURE_HEADER: &str = "X-RDFM-Device-Signature";
@@ -42,7 +43,21 @@ struct TokenReply {
 /// - 400: the signature header is missing, the body is not what it should be, or the signature does not fit it
 /// - 413: the request is longer than is taken, or kept of a device that nobody has accepted
 /// - 401: a person must accept the device first; it is among the pending registrations now
-pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), mut request: Request) -> Result<Response, ApiError> {
+///
+/// Whoever asks too often waits for the answer; it is never a 429, on which the Linux client would ask again at once.
+pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), request: Request) -> Result<Response, ApiError> {
+    let address = api.addresses.client_address(&request.head);
+    let judged = judge(&api, request).await;
+    let asking = judged.as_ref().map_or(Asking::Address(address), |(fingerprint, _)| Asking::Device(*fingerprint));
+    api.hold_back.wait(asking, api.store.clock().steady()).await;
+    match judged? {
+        (_, Some(token)) => Ok(reply::ok(&TokenReply { expires: device_token::LIFETIME.as_secs(), token })?),
+        (_, None) => Err(ApiError::NotAccepted),
+    }
+}
+
+/// Says which key the request was signed with, and the token if its device is registered with it.
+async fn judge(api: &Api, mut request: Request) -> Result<(KeyFingerprint, Option<String>), ApiError> {
     let Some(signature) = request.head.headers.get(SIGNATURE_HEADER).cloned() else {
         let missing = ApiError::BadRequest(format!("the header {SIGNATURE_HEADER} is missing"));
         return Err(request.body.refuse(missing).await);
@@ -54,13 +69,12 @@ pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), mut request: Request
     let bad_signature = || ApiError::BadRequest("the signature does not fit the body and public key".to_owned());
     let signature = STANDARD.decode(signature.as_bytes().trim_ascii()).map_err(|_| bad_signature())?;
 
+    let fingerprint = public_key.fingerprint();
     let authorization =
         AuthorizationRequest { report, public_key, public_key_pem: body.public_key, message, signature };
     match register_device::authorize(&api.store, &api.keys, &api.signature_turns, authorization).await? {
-        Authorization::Granted(token) => {
-            Ok(reply::ok(&TokenReply { expires: device_token::LIFETIME.as_secs(), token })?)
-        }
-        Authorization::Pending => Err(ApiError::NotAccepted),
+        Authorization::Granted(token) => Ok((fingerprint, Some(token))),
+        Authorization::Pending => Ok((fingerprint, None)),
         Authorization::TooLong => Err(ApiError::PayloadTooLarge(register_device::REGISTRATION_LIMIT_BYTES)),
         Authorization::BadSignature => Err(bad_signature()),
     }

@@ -1,5 +1,8 @@
 //! Who talks to the server: a device with its own key, an operator with a token, and somebody without anything.
 
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
@@ -22,7 +25,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    async fn of(request: RequestBuilder) -> Self {
+    pub(super) async fn of(request: RequestBuilder) -> Self {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         Self { status, headers, body: response.bytes().await.unwrap().to_vec() }
@@ -55,8 +58,20 @@ impl Reply {
 }
 
 /// A client for plain HTTP; reqwest has no TLS of its own here.
-fn http_client() -> Client {
-    Client::builder().tls_backend_preconfigured(client_config(Trust::Nobody).unwrap()).build().unwrap()
+pub(super) fn http_client() -> Client {
+    http_client_at(Ipv4Addr::LOCALHOST)
+}
+
+/// A client that is at an address of its own: all of 127.0.0.0/8 is this machine.
+fn http_client_elsewhere() -> Client {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let [_, high, middle, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    http_client_at(Ipv4Addr::new(127, high.max(1), middle, low))
+}
+
+pub(super) fn http_client_at(address: Ipv4Addr) -> Client {
+    let tls = client_config(Trust::Nobody).unwrap();
+    Client::builder().tls_backend_preconfigured(tls).local_address(Some(address.into())).build().unwrap()
 }
 
 /// Somebody without a token, who may ask anything.
@@ -269,9 +284,11 @@ impl Device {
         self.send_authorization(message, &signature).await
     }
 
-    /// Sends these bytes with this signature.
+    /// Sends these bytes with this signature, each time from another address: what fails too often from one waits for its
+    /// answer.
     pub async fn send_authorization(&self, message: Vec<u8>, signature: &str) -> Reply {
-        let request = self.anonymous.request(Method::POST, "/api/v1/auth/device");
+        let anonymous = Anonymous { url: self.anonymous.url.clone(), client: http_client_elsewhere() };
+        let request = anonymous.request(Method::POST, "/api/v1/auth/device");
         let request = request.header(CONTENT_TYPE, "application/json").header("X-RDFM-Device-Signature", signature);
         Reply::of(request.body(message)).await
     }

@@ -3,6 +3,7 @@
 mod actors;
 pub mod artifact;
 mod assertions;
+mod browser;
 pub mod client;
 pub mod process;
 pub mod raw;
@@ -15,18 +16,24 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 use tender::app::{App, Running, StartError};
 use tender::auth::device_token;
+use tender::auth::password::Password;
 use tender::clock::{Clock, ManualTime};
 use tender::config::Config;
-use tender::domain::{MacAddress, Scope, Scopes};
+use tender::domain::{Action, Actor, ActorKind, Deed, MacAddress, Role, Scope, Scopes, UserName};
 use tender::installation::Installation;
+use tender::store::users;
 use tender::usecase::issue_token::issue_token;
 use tokio::net::TcpListener;
 
 pub use actors::{Anonymous, Device, Operator, Reply, form, metadata};
 pub use assertions::{assert_fields, contents, date, eventually, sha256};
+pub use browser::Browser;
 
 /// When the tests take place: 2027-01-15T08:00:00Z.
 pub const START: Duration = Duration::from_secs(1_800_000_000);
+
+/// The password of everybody in the tests.
+pub const PASSWORD: &str = "correct horse battery";
 
 /// A running server. Stops when dropped; [`TestServer::stop`] does so in order.
 pub struct TestServer {
@@ -115,6 +122,33 @@ impl TestServer {
         process::package_files_below(&root).iter().map(|path| path.strip_prefix(&root).unwrap().to_owned()).collect()
     }
 
+    /// A browser that has never been here.
+    pub fn browser(&self) -> Browser {
+        Browser::new(&self.url)
+    }
+
+    /// Adds somebody who may log in with [`PASSWORD`], as `tender user add` does: beside the server.
+    pub async fn add_user(&self, name: &str, role: Role) {
+        let (store, name): (_, UserName) = (self.beside().store, name.parse().unwrap());
+        let hash = Password::parse(PASSWORD.to_owned().into(), &name).unwrap().hash().unwrap();
+        store.write(move |tx| users::add(tx, &name, role, &hash)).await.unwrap().expect("a name that is free");
+        store.close().await;
+    }
+
+    /// A browser in which somebody of this role has logged in.
+    pub async fn logged_in(&self, name: &str, role: Role) -> Browser {
+        self.add_user(name, role).await;
+        let mut browser = self.browser();
+        browser.log_in(name, PASSWORD).await.ok();
+        browser
+    }
+
+    /// The code that makes somebody the first administrator.
+    pub fn claim_code(&self) -> Option<String> {
+        let running = self.running.as_ref().expect("a server that runs");
+        running.claim_code.as_ref().map(|code| code.reveal().to_owned())
+    }
+
     /// Somebody without any token.
     pub fn anonymous(&self) -> Anonymous {
         Anonymous::new(&self.url)
@@ -134,7 +168,9 @@ impl TestServer {
     /// A management token, made as `tender token create` does: beside the server.
     pub async fn issue_token(&self, name: &str, scopes: Scopes, lifetime: Option<Duration>) -> String {
         let Installation { store, keys, .. } = self.beside();
-        let token = issue_token(&store, &keys, name.to_owned(), scopes, lifetime).await.unwrap();
+        let deed =
+            Deed { actor: Actor::new(ActorKind::CommandLine, "tests"), address: None, action: Action::CreateToken };
+        let token = issue_token(&store, &keys, name.to_owned(), scopes, lifetime, deed).await.unwrap();
         store.close().await;
         token
     }

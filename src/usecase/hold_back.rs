@@ -1,0 +1,73 @@
+//! Devices that ask for tokens too often wait for the answer. The Linux client asks again at once on 400 and on every status
+//! that it does not know, so an answer that comes late is the only thing that slows it down.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::time::sleep;
+
+use crate::auth::throttle::{Admission, Patience, Throttle, network};
+use crate::domain::{KeyFingerprint, Timestamp};
+
+/// Answers held back at once. Each keeps a connection, and those of well-behaved devices must find room: who comes when this
+/// is full is answered at once.
+const WAITING: usize = 256;
+/// How many keys and addresses are remembered.
+const REMEMBERED: usize = 16_384;
+
+/// A device asks once in five minutes, and after a restart.
+const PER_DEVICE: Patience = Patience {
+    free: 10,
+    first_delay: Duration::from_millis(250),
+    longest_delay: Duration::from_secs(10),
+    lock_at: None,
+    lock: Duration::from_secs(60),
+};
+/// Failed requests only: behind one address may be a thousand devices that power up at the same second.
+const PER_ADDRESS: Patience = Patience { free: 5, ..PER_DEVICE };
+
+/// Who asked, as far as that is certain.
+#[derive(Debug, Clone, Copy)]
+pub enum Asking {
+    /// Whoever holds the key of this fingerprint: the signature was right.
+    Device(KeyFingerprint),
+    /// Somebody at this address whose request was no good.
+    Address(Option<IpAddr>),
+}
+
+/// Holds answers back.
+#[derive(Debug)]
+pub struct HoldBack {
+    devices: Throttle<KeyFingerprint>,
+    addresses: Throttle<IpAddr>,
+    waiting: Arc<Semaphore>,
+}
+
+impl Default for HoldBack {
+    fn default() -> Self {
+        Self {
+            devices: Throttle::new(PER_DEVICE, REMEMBERED),
+            addresses: Throttle::new(PER_ADDRESS, REMEMBERED),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+        }
+    }
+}
+
+impl HoldBack {
+    /// Waits for as long as the answer is to be held back. `now` is the steady time.
+    pub async fn wait(&self, asking: Asking, now: Timestamp) {
+        let admission = match asking {
+            Asking::Device(fingerprint) => self.devices.begin(&fingerprint, now),
+            Asking::Address(Some(address)) => self.addresses.begin(&network(address), now),
+            Asking::Address(None) => return,
+        };
+        if let Admission::After(delay) = admission
+            && !delay.is_zero()
+            && let Ok(_place) = self.waiting.try_acquire()
+        {
+            sleep(delay).await;
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Guessing passwords is slow, and nobody else pays for it.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use tender::domain::Role;
+
+use crate::harness::{Browser, Device, PASSWORD, TestServer};
+
+const LOCK: Duration = Duration::from_secs(15 * 60);
+
+/// Fails to log in until the door is shut; how often, and for how long it is shut.
+async fn guess_until_locked(browser: &mut Browser, name: &str) -> (usize, String) {
+    for attempt in 0.. {
+        let reply = browser.log_in(name, "not the password").await;
+        if reply.status == 429 {
+            return (attempt, reply.header("retry-after").to_owned());
+        }
+        reply.error(401);
+    }
+    unreachable!("the loop ends by returning")
+}
+
+#[tokio::test]
+async fn many_failures_shut_the_door_for_a_while_whether_or_not_the_name_is_somebodys() {
+    let server = TestServer::start_with(|_| {}).await;
+    server.add_user("anna", Role::Admin).await;
+    let begun = Instant::now();
+    // Attempts that run at the same time don't all wait as if they were the first; the clock of the test stands still.
+    let guessing = ["anna", "nobody"].map(|name| {
+        let mut browser = Browser::at(server.url(), [127, 0, 1, name.len() as u8]);
+        tokio::spawn(async move { guess_until_locked(&mut browser, name).await })
+    });
+    for guessing in guessing {
+        assert_eq!(guessing.await.unwrap(), (10, "900".to_owned()));
+    }
+    assert!(begun.elapsed() > Duration::from_secs(20), "the last attempts wait for 8 s each");
+
+    // The right password does not open a door that is shut, from nowhere.
+    let mut owner = Browser::at(server.url(), [127, 0, 2, 1]);
+    let sentence = owner.log_in("anna", PASSWORD).await.error(429);
+    assert!(sentence.contains("15m"), "{sentence}");
+    server.time.advance(LOCK);
+    owner.log_in("anna", PASSWORD).await.ok();
+}
+
+#[tokio::test]
+async fn a_browser_that_is_known_is_let_through_while_others_guess() {
+    let server = TestServer::start().await;
+    server.add_user("anna", Role::Admin).await;
+    // All behind one address, as behind one NAT.
+    let mut operator = server.browser();
+    operator.log_in("anna", PASSWORD).await.ok();
+    operator.delete("/api/tender/v1/session").await.ok();
+
+    let mut guessing = Vec::new();
+    for attempt in 0..60 {
+        let mut attacker = server.browser();
+        let name = if attempt < 20 { "anna".to_owned() } else { format!("user{attempt}") };
+        guessing.push(tokio::spawn(async move { attacker.log_in(&name, "not the password").await.status }));
+    }
+    let asked = Instant::now();
+    operator.log_in("anna", PASSWORD).await.ok();
+    assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+    let mut locked = 0;
+    for guess in guessing {
+        locked += usize::from(guess.await.unwrap() == 429);
+    }
+    assert!(locked >= 10, "{locked}");
+    // Without its mark the browser is like any other.
+    let mut unknown = server.browser();
+    unknown.log_in("anna", PASSWORD).await.error(429);
+    // And a mark is good for its own user only.
+    server.add_user("bert", Role::Viewer).await;
+    let mut swapped = server.browser();
+    swapped.cookies = operator.cookies.clone();
+    server.time.advance(Duration::from_secs(1));
+    assert_eq!(
+        swapped.log_in("bert", PASSWORD).await.status,
+        429,
+        "the address is shut for names that it is not known for"
+    );
+}
+
+#[tokio::test]
+async fn devices_that_fail_lock_nobody_out() {
+    let server = TestServer::start().await;
+    server.add_user("anna", Role::Admin).await;
+    let anonymous = server.anonymous();
+    let failing = (0..40).map(|_| anonymous.post("/api/v1/auth/device", json!({ "no": "signature" })));
+    let first = tokio::time::timeout(Duration::from_secs(2), futures_util::future::join_all(failing));
+    // Most of them still wait for their answers.
+    assert!(first.await.is_err());
+    let asked = Instant::now();
+    server.browser().log_in("anna", PASSWORD).await.ok();
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+}
+
+#[tokio::test]
+async fn a_device_that_loops_is_slowed_down_and_never_told_429() {
+    let server = TestServer::start().await;
+    let anonymous = server.anonymous();
+    let asked = Instant::now();
+    let mut requests = 0;
+    while asked.elapsed() < Duration::from_secs(4) {
+        anonymous.post("/api/v1/auth/device", json!({ "no": "signature" })).await.error(400);
+        requests += 1;
+    }
+    assert!(requests <= 11, "{requests} in 4 s");
+
+    // Others behind the same address are answered at once.
+    let asked = Instant::now();
+    let mut device: Device = server.accepted_device("00:11:22:33:44:55").await;
+    assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+
+    // One that asks for tokens in a loop is slowed down as well.
+    let asked = Instant::now();
+    let mut requests = 0;
+    while asked.elapsed() < Duration::from_secs(3) {
+        assert_eq!(device.authorize().await.status, 200);
+        requests += 1;
+    }
+    assert!(requests <= 14, "{requests} in 3 s");
+}
+
+#[tokio::test]
+async fn a_thousand_devices_behind_one_address_are_not_held_back() {
+    let server = TestServer::start().await;
+    let asked = Instant::now();
+    let devices: Vec<Device> = (0..100).map(|number| server.device(&format!("00:00:00:00:01:{number:02x}"))).collect();
+    let (pending, _) = devices.split_at(100);
+    for device in pending {
+        let body = serde_json::to_vec(&device.authorization_body()).unwrap();
+        let request = server.anonymous().request(reqwest::Method::POST, "/api/v1/auth/device");
+        let request = request.header("content-type", "application/json");
+        let request = request.header("X-RDFM-Device-Signature", device.sign(&body)).body(body);
+        assert_eq!(server.anonymous().send(request).await.status, 401);
+    }
+    assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
+    assert_eq!(server.rows("registrations"), 100);
+}
