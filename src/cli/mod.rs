@@ -30,7 +30,7 @@ struct CommandLine {
 #[derive(Subcommand)]
 enum Command {
     /// Run the server
-    Serve(serve::ServeArguments),
+    Serve(Box<serve::ServeArguments>),
     /// Run a fleet of simulated devices against a server
     Simulate(simulate::SimulateArguments),
     /// Create, list and remove the programs that get tokens from the authorization server
@@ -52,7 +52,7 @@ pub fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let result = match command {
-        Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
+        Command::Serve(arguments) => serve::run(*arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),

@@ -45,16 +45,16 @@ pub fn begin(
 ) -> Result<(), ApiError> {
     let is_secure = api.addresses.is_secure(head);
     let lifetime = sessions::LIFETIME.as_secs();
-    add(response, SetCookie { name: name(is_secure), value: token.reveal(), path: "/", lifetime, is_secure })?;
+    add(response, &SetCookie { name: name(is_secure), value: token.reveal(), path: "/", lifetime, is_secure })?;
     let mark = known_browser::issue(&api.keys, user).map_err(ApiError::internal)?;
     let name = mark_name(is_secure);
-    add(response, SetCookie { name, value: &mark, path: LOGIN_PATH, lifetime: MARK_SECONDS, is_secure })
+    add(response, &SetCookie { name, value: &mark, path: LOGIN_PATH, lifetime: MARK_SECONDS, is_secure })
 }
 
 /// Takes the session's cookie away from the browser.
 pub fn end(response: &mut Response, api: &Api, head: &Head) -> Result<(), ApiError> {
     let is_secure = api.addresses.is_secure(head);
-    add(response, SetCookie { name: name(is_secure), value: "", path: "/", lifetime: 0, is_secure })
+    add(response, &SetCookie { name: name(is_secure), value: "", path: "/", lifetime: 0, is_secure })
 }
 
 struct SetCookie<'a> {
@@ -73,7 +73,7 @@ impl fmt::Display for SetCookie<'_> {
     }
 }
 
-fn add(response: &mut Response, cookie: SetCookie<'_>) -> Result<(), ApiError> {
+fn add(response: &mut Response, cookie: &SetCookie<'_>) -> Result<(), ApiError> {
     let mut value = HeaderValue::try_from(cookie.to_string()).map_err(ApiError::internal)?;
     value.set_sensitive(true);
     response.headers_mut().append(SET_COOKIE, value);
