@@ -14,7 +14,7 @@ use crate::domain::{Action, Actor, ActorKind, CredentialHash, Deed, Outcome, Tim
 use crate::store::clients::{self, Client};
 use crate::store::{Store, StoreError};
 
-/// Wrong secrets whose answers wait at once; more are answered without a wait.
+/// Wrong secrets whose answers wait at once; more are answered without a wait, and not noted.
 const WAITING: usize = 64;
 /// How many clients and addresses are remembered.
 const REMEMBERED: usize = 16_384;
@@ -79,20 +79,18 @@ impl Gatekeeper {
         if credential::matches(secret_hash, &secret) && client.is_some() {
             return Ok(client);
         }
+        let delay = self.delay(id_hash, address, store.clock().steady());
+        // Of a flood not all is noted either: that would be as many writes to flash.
+        let Ok(_place) = self.waiting.try_acquire() else { return Ok(None) };
         // Texts that are no client's identifier are not noted: one may be a secret in the wrong field.
         let actor = match client {
             Some(client) => Actor::new(ActorKind::Client, client.name),
             None => Actor::new(ActorKind::Anonymous, ""),
         };
         let entry = Deed { actor, address, action }.ended(Outcome::Denied, "");
-        let delay = self.delay(id_hash, address, store.clock().steady());
-        let waiting = async {
-            if let Ok(_place) = self.waiting.try_acquire() {
-                sleep(delay).await;
-            }
-        };
+        let entry = entry.with("the client's identifier or secret is wrong");
         // At the same time: whether there was something to note must not be seen by the clock.
-        tokio::join!(waiting, log.note_failure(store, entry.with("the client's identifier or secret is wrong")));
+        tokio::join!(sleep(delay), log.note_failure(store, entry));
         Ok(None)
     }
 

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use reqwest::Method;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE};
 use tender::domain::Action;
@@ -198,6 +200,22 @@ async fn who_guesses_waits_and_who_knows_does_not() {
     let start = Instant::now();
     client.token().await;
     assert!(start.elapsed() < waits[4], "a right secret is taken at once");
+}
+
+#[tokio::test]
+async fn a_flood_of_guesses_does_not_pile_up() {
+    let server = TestServer::start().await;
+    let client = server.client("ci", "rdfm_admin_ro").await;
+    let wrong = client.with_secret("wrong");
+    // So many that most would have to wait for seconds; those beyond the first 64 are answered at once.
+    let mut answers: FuturesUnordered<_> = (0..120).map(|_| wrong.by_body(TOKEN, &[GRANT])).collect();
+    let quick = async {
+        for _ in 0..50 {
+            answers.next().await.unwrap().oauth_error(401, "invalid_client");
+        }
+        client.token().await
+    };
+    tokio::time::timeout(Duration::from_secs(5), quick).await.expect("answers without a wait");
 }
 
 #[tokio::test]

@@ -63,7 +63,7 @@ async fn secrets_do_not_show_in_what_programmers_print() {
     let server = TestServer::start().await;
     let client = server.client("ci", "rdfm_admin_ro").await;
     let store = server.beside().store;
-    let stored = store.read(|connection| clients::list(connection)).await.unwrap();
+    let stored = store.read(clients::list).await.unwrap();
     store.close().await;
     assert!(format!("{stored:?}").contains("CredentialHash(…)"), "{stored:?}");
     let secret = ClientSecret { id: client.id, secret: Credential::generate().unwrap() };

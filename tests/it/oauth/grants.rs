@@ -178,7 +178,7 @@ async fn a_token_is_no_write_and_is_noted_once_an_hour() {
         client.token().await;
     }
     let noted = ["client", "ci", "client/ci", "done", "rdfm_admin_ro"].map(str::to_owned);
-    assert_eq!(server.audited(Action::GrantToken), [noted.clone()]);
+    assert_eq!(server.audited(Action::GrantToken), std::slice::from_ref(&noted));
     assert_eq!((server.rows("access_tokens"), server.rows("revoked_tokens")), (0, 0));
     server.time.advance(Duration::from_secs(3600));
     client.token().await;
