@@ -1,6 +1,6 @@
 //! `tender serve`: runs the server until it is told to stop.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
@@ -33,8 +33,8 @@ pub struct ServeArguments {
 }
 
 /// Serves until SIGTERM or SIGINT. `matches` tell flags from variables.
-pub fn run(arguments: ServeArguments, matches: Option<&ArgMatches>) -> anyhow::Result<ExitCode> {
-    let ServeArguments { storage, serve: options, file } = arguments;
+pub fn run(arguments: Box<ServeArguments>, matches: Option<&ArgMatches>) -> anyhow::Result<ExitCode> {
+    let ServeArguments { storage, serve: options, file } = *arguments;
     let options = match matches {
         Some(matches) => options.prefer_flags(matches),
         None => options,
@@ -66,11 +66,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     if let Some(code) = &running.claim_code {
         let base = public_url.unwrap_or_else(|| format!("http://{}", reachable(running.address)));
         // The code stands in the fragment, which browsers keep to themselves; and not in the log, which may be sent elsewhere.
-        eprintln!(
+        let announced = writeln!(
+            std::io::stderr(),
             "tender: nobody administers this server yet. To become the first administrator, open within {}:\ntender: {base}/#claim={}",
             format_duration(CODE_LIFETIME),
             code.reveal()
         );
+        if let Err(error) = announced {
+            tracing::warn!(%error, "the claim code could not be printed; use `tender user add`");
+        }
     }
     let mut told_to_stop = async || {
         tokio::select! {

@@ -86,7 +86,7 @@ where
     H: Fn(Arc<Api>, G::Caller, P, Request) -> F + Send,
     F: Future<Output = Result<Response, ApiError>> + Send + 'static,
 {
-    let path = request.head.target.path().to_owned();
+    let target = request.head.target.clone();
     let (deed, error) = match guard.admit(&api, &request.head).await {
         Ok(caller) => {
             let deed = guard.deed(&caller);
@@ -98,7 +98,7 @@ where
         Err(Refusal { error, deed }) => (deed, request.body.refuse(error).await),
     };
     if let Some(deed) = deed {
-        let entry = deed.ended(error.outcome(), path).with(error.sentence());
+        let entry = deed.ended(error.outcome(), target.path()).with(error.sentence());
         api.audit.note_failure(&api.store, entry).await;
     }
     error.into_response()

@@ -45,6 +45,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("reqwest", &["identity_provider/", "cli/simulate/"]),
     ("rustls", &["tls.rs"]),
     ("rustls_platform_verifier", &["tls.rs"]),
+    ("argon2", &["auth/password.rs"]),
+    ("rpassword", &["cli/user.rs"]),
+    ("if_addrs", &["cli/serve.rs"]),
     ("clap", &["config/", "cli/", "domain/scope.rs"]),
     // Files from outside are taken apart in one place, which bounds what they cost.
     ("tar", &["domain/artifact/"]),

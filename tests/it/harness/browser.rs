@@ -35,8 +35,9 @@ impl Browser {
 
     /// A request with the cookies, as a page of the server causes it.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.request_from_nowhere(method.clone(), path);
-        if method.is_safe() { request } else { request.header(ORIGIN, &self.url) }
+        let is_safe = method.is_safe();
+        let request = self.request_from_nowhere(method, path);
+        if is_safe { request } else { request.header(ORIGIN, &self.url) }
     }
 
     /// A request with the cookies that does not say which page caused it.
