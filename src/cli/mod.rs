@@ -52,7 +52,7 @@ pub fn run() -> ExitCode {
         Err(error) => return usage(&error),
     };
     let result = match command {
-        Command::Serve(arguments) => serve::run(*arguments, matches.subcommand_matches("serve")),
+        Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
