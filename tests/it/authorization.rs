@@ -43,7 +43,7 @@ const fn row(method: &'static str, path: &'static str, statuses: [u16; 6]) -> Ro
 
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
 /// registration to accept is not there (404); `auth/device` asks for its signature (400).
-const MATRIX: [Row; 22] = [
+const MATRIX: [Row; 29] = [
     //                                        nobody  no scope  read  write  device  another
     row("POST", "/api/v1/update/check", [401, 401, 401, 401, 204, 403]),
     row("GET", "/local_storage/{name...}", [200, 200, 200, 200, 200, 200]),
@@ -63,6 +63,14 @@ const MATRIX: [Row; 22] = [
     row("PATCH", "/api/v1/groups/{group}/devices", [401, 403, 403, 200, 401, 401]),
     row("POST", "/api/v1/groups/{group}/package", [401, 403, 403, 200, 401, 401]),
     row("POST", "/api/v1/groups/{group}/policy", [401, 403, 403, 200, 401, 401]),
+    // People in a browser have cookies, and no token is one.
+    row("GET", "/api/tender/v1/session", [200, 200, 200, 200, 200, 200]),
+    row("POST", "/api/tender/v1/session", [400, 400, 400, 400, 400, 400]),
+    row("DELETE", "/api/tender/v1/session", [401, 401, 401, 401, 401, 401]),
+    row("DELETE", "/api/tender/v1/sessions", [401, 401, 401, 401, 401, 401]),
+    row("POST", "/api/tender/v1/session/password", [401, 401, 401, 401, 401, 401]),
+    row("POST", "/api/tender/v1/claim", [400, 400, 400, 400, 400, 400]),
+    row("GET", "/api/tender/v1/audit", [401, 403, 200, 200, 401, 401]),
     // Clients authenticate with a secret, and no token is one: their own tests are in `oauth`.
     row("POST", "/oauth/token", [401, 401, 401, 401, 401, 401]),
     row("POST", "/oauth/introspect", [401, 401, 401, 401, 401, 401]),
@@ -120,6 +128,10 @@ impl Installation {
             (_, "/api/v1/auth/device") => request.json(&self.device.authorization_body()),
             (_, "/api/v1/auth/register") => {
                 request.json(&json!({ "mac_address": "nobody", "public_key": self.device.public_key_pem() }))
+            }
+            // Without name and password: these are tested elsewhere.
+            (_, "/api/tender/v1/session" | "/api/tender/v1/session/password" | "/api/tender/v1/claim") => {
+                request.json(&json!({}))
             }
             (_, "/api/v1/groups") => request.json(&json!({})),
             (_, "/api/v1/groups/{group}/devices") => request.json(&json!({ "add": [], "remove": [] })),
