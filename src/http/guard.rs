@@ -178,9 +178,8 @@ impl Guard for Change {
     /// 401 without good credentials, 403 if their scopes do not reach.
     async fn admit(&self, api: &Api, head: &Head) -> Result<Deed, Refusal> {
         let Self(scope, action) = *self;
-        let identity = identity::identify(api, head).await?;
-        let deed = deed(api, head, &identity, action);
-        match require(&identity.scopes, scope) {
+        let (deed, scopes) = begin(api, head, identity::identify(api, head).await?, action)?;
+        match require(&scopes, scope) {
             Ok(()) => Ok(deed),
             Err(error) => Err(Refusal { error, deed: Some(deed) }),
         }
@@ -205,13 +204,11 @@ impl Guard for Uploading {
     /// 401 without good credentials, 403 if they are for no upload at all.
     async fn admit(&self, api: &Api, head: &Head) -> Result<Uploader, Refusal> {
         let identity = identity::identify(api, head).await?;
-        let deed = deed(api, head, &identity, Action::UploadPackage);
-        if Scope::UPLOADS.iter().any(|scope| identity.scopes.allow(*scope)) {
-            return Ok(Uploader { deed, scopes: identity.scopes });
+        let (deed, scopes) = begin(api, head, identity, Action::UploadPackage)?;
+        if Scope::UPLOADS.iter().any(|scope| scopes.allow(*scope)) {
+            return Ok(Uploader { deed, scopes });
         }
-        let error = require(&identity.scopes, Scope::ReadWrite).err();
-        let error = error.unwrap_or_else(|| ApiError::internal("a scope that reaches was refused"));
-        Err(Refusal { error, deed: Some(deed) })
+        Err(Refusal { error: missing(Scope::ReadWrite), deed: Some(deed) })
     }
 
     fn audience(&self) -> Audience {
@@ -233,8 +230,7 @@ impl Guard for InSession {
     /// 401 without a session's cookie, 403 if the request comes from another site's page.
     async fn admit(&self, api: &Api, head: &Head) -> Result<SessionHolder, Refusal> {
         let session = identity::session(api, head).await?.ok_or_else(identity::not_logged_in)?;
-        let identity = Identity::of_session(&session);
-        let deed = deed(api, head, &identity, self.0);
+        let (deed, _) = begin(api, head, Identity::of_session(&session), self.0)?;
         Ok(SessionHolder { session, deed })
     }
 
@@ -251,11 +247,22 @@ impl Guard for InSession {
     }
 }
 
-fn deed(api: &Api, head: &Head, identity: &Identity, action: Action) -> Deed {
-    Deed { actor: identity.actor.clone(), address: api.addresses.client_address(head), action }
+/// Who is about to do what, and what they may do. 403 if another site's page may have caused the request: the browser sends the
+/// cookie along whoever does.
+fn begin(api: &Api, head: &Head, identity: Identity, action: Action) -> Result<(Deed, Scopes), Refusal> {
+    let Identity { actor, scopes, is_by_cookie } = identity;
+    let deed = Deed { actor, address: api.addresses.client_address(head), action };
+    if is_by_cookie && identity::own_page(api, head) != Some(true) {
+        return Err(Refusal { error: identity::other_page(), deed: Some(deed) });
+    }
+    Ok((deed, scopes))
 }
 
 /// 403 that names the scope which is missing.
 pub fn require(scopes: &Scopes, needed: Scope) -> Result<(), ApiError> {
-    if scopes.allow(needed) { Ok(()) } else { Err(ApiError::Forbidden(format!("the scope {needed} is missing"))) }
+    if scopes.allow(needed) { Ok(()) } else { Err(missing(needed)) }
+}
+
+fn missing(scope: Scope) -> ApiError {
+    ApiError::Forbidden(format!("the scope {scope} is missing"))
 }

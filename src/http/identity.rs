@@ -23,12 +23,15 @@ pub struct Identity {
     pub actor: Actor,
     /// What they may do.
     pub scopes: Scopes,
+    /// Whether the browser showed them by itself, whichever page caused the request.
+    pub is_by_cookie: bool,
 }
 
 impl Identity {
     /// The user of a session.
     pub fn of_session(session: &Session) -> Self {
-        Self { actor: Actor::new(ActorKind::User, session.user.as_str()), scopes: session.role.scopes() }
+        let actor = Actor::new(ActorKind::User, session.user.as_str());
+        Self { actor, scopes: session.role.scopes(), is_by_cookie: true }
     }
 }
 
@@ -48,6 +51,7 @@ pub async fn identify(api: &Api, head: &Head) -> Result<Identity, ApiError> {
         return Ok(Identity {
             actor: Actor::new(ActorKind::Anonymous, ""),
             scopes: [Scope::ReadWrite].into_iter().collect(),
+            is_by_cookie: false,
         });
     }
     let refused = || ApiError::Unauthorized("a valid management token is needed");
@@ -64,17 +68,18 @@ async fn by_token(api: &Api, text: &str) -> Result<Option<Identity>, StoreError>
         return Ok(by_provider(api, text).await);
     };
     let kind = if token.client.is_some() { ActorKind::Client } else { ActorKind::Token };
-    let identity = Identity { actor: Actor::new(kind, token.name.clone()), scopes: token.scopes.clone() };
+    let actor = Actor::new(kind, token.name.clone());
+    let identity = Identity { actor, scopes: token.scopes.clone(), is_by_cookie: false };
     Ok(is_in_force(&api.store, &token).await?.then_some(identity))
 }
 
 async fn by_provider(api: &Api, token: &str) -> Option<Identity> {
     let holder = api.identity_provider.as_ref()?.introspect(token, api.store.clock().now()).await?;
-    Some(Identity { actor: Actor::new(ActorKind::External, holder.name), scopes: holder.scopes })
+    let actor = Actor::new(ActorKind::External, holder.name);
+    Some(Identity { actor, scopes: holder.scopes, is_by_cookie: false })
 }
 
-/// The session of the request's cookie, if it has not ended. 403 if the request is a change and another site's page may have
-/// caused it: the browser sends the cookie along whoever does.
+/// The session of the request's cookie, if it has not ended.
 pub async fn session(api: &Api, head: &Head) -> Result<Option<Session>, ApiError> {
     let name = session_cookie::name(api.addresses.is_secure(head));
     let Some(cookies) = head.headers.typed_get::<Cookie>() else { return Ok(None) };
@@ -82,9 +87,6 @@ pub async fn session(api: &Api, head: &Head) -> Result<Option<Session>, ApiError
     let now = api.store.clock().steady();
     let session = api.store.read(move |connection| sessions::find(connection, token_hash, now)).await?;
     let Some(session) = session else { return Ok(None) };
-    if !head.is_safe() && own_page(api, head) != Some(true) {
-        return Err(other_page());
-    }
     if session.should_note_use(now) {
         api.store.write(move |tx| sessions::note_use(tx, token_hash, now)).await?;
     }

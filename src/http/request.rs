@@ -18,13 +18,6 @@ pub struct Head {
     pub connection: Connection,
 }
 
-impl Head {
-    /// Whether it only looks.
-    pub fn is_safe(&self) -> bool {
-        self.method.is_safe()
-    }
-}
-
 /// Path and query, as sent but for empty segments.
 #[derive(Debug, Clone, Default)]
 pub struct RequestTarget(pub Uri);

@@ -147,7 +147,14 @@ impl Doorkeeper {
         attempt: LoginAttempt,
         action: Action,
     ) -> Result<Result<(User, Option<PasswordHash>), Refused>, LoginError> {
-        let Ok(_place) = self.waiting.try_acquire() else { return Ok(Err(Refused::Busy)) };
+        // A browser that is known does not stand in line behind those who guess.
+        let _place = match attempt.browser {
+            Some(_) => None,
+            None => match self.waiting.try_acquire() {
+                Ok(place) => Some(place),
+                Err(_) => return Ok(Err(Refused::Busy)),
+            },
+        };
         let admission = self.admission(&attempt, store.clock().steady());
         let LoginAttempt { name, password, address, browser } = attempt;
         // Whom an attempt is about is noted if it is somebody: people type passwords into the wrong field.

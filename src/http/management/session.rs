@@ -8,7 +8,7 @@ use warp::reply::Response;
 use zeroize::Zeroizing;
 
 use crate::auth::password::Password;
-use crate::domain::{Role, UserName};
+use crate::domain::{Action, Actor, ActorKind, Deed, Role, UserName};
 use crate::http::Api;
 use crate::http::body::parse_json;
 use crate::http::error::ApiError;
@@ -161,18 +161,21 @@ pub async fn claim(api: Arc<Api>, _: Anonymous, (): (), mut request: Request) ->
     let name: UserName = name.parse()?;
     let password = Password::parse(password, &name)?;
     let address = api.addresses.client_address(&request.head);
-    match claim::claim(&api.store, &api.doorkeeper, api.claim, &code, name, password, address).await? {
+    let refusal = match claim::claim(&api.store, &api.doorkeeper, api.claim, &code, name, password, address).await? {
         Claimed::Now(token, user) => {
             let mut response = logged_in_as(&user.name, user.role)?;
             session_cookie::begin(&mut response, &api, &request.head, &token, &user.name)?;
-            Ok(response)
+            return Ok(response);
         }
-        Claimed::Already => Err(ApiError::Gone("this server has its administrator: log in")),
-        Claimed::Expired => Err(ApiError::Gone("the claim code has ended: restart the server for a new one")),
+        Claimed::Already => ApiError::Gone("this server has its administrator: log in"),
+        Claimed::Expired => ApiError::Gone("the claim code has ended: restart the server for a new one"),
         Claimed::WrongCode => {
-            Err(ApiError::Forbidden("that is not the claim code which the server printed at its start".to_owned()))
+            ApiError::Forbidden("that is not the claim code which the server printed at its start".to_owned())
         }
-    }
+    };
+    let deed = Deed { actor: Actor::new(ActorKind::Anonymous, ""), address, action: Action::Claim };
+    api.audit.note_failure(&api.store, deed.ended(refusal.outcome(), "").with(refusal.sentence())).await;
+    Err(refusal)
 }
 
 /// Reads a body that holds secrets: what is wrong with it is said without showing any of it.

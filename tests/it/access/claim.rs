@@ -28,6 +28,9 @@ async fn the_way_is_closed_for_good_once_it_was_taken() {
     server.browser().claim(&code, "anna", PASSWORD).await.ok();
     let late = server.browser().claim(&code, "bert", PASSWORD).await.error(410);
     assert!(late.contains("log in"), "{late}");
+    let noted = server.admin().await.get("/api/tender/v1/audit?action=claim").await.ok();
+    let outcomes: Vec<_> = noted["entries"].as_array().unwrap().iter().map(|entry| entry["outcome"].clone()).collect();
+    assert_eq!(outcomes, ["refused", "done"]);
     server.restart().await;
     assert_eq!(server.claim_code(), None);
     server.browser().claim(&code, "bert", PASSWORD).await.error(410);

@@ -212,6 +212,8 @@ async fn another_sites_page_changes_nothing() {
         browser.send(request).await.error(403);
     }
     assert_eq!(server.rows("groups"), 0);
+    let noted = browser.get("/api/tender/v1/audit?outcome=denied&actor=anna").await.ok();
+    assert_eq!(noted["entries"].as_array().unwrap().len(), 2 * evil.len());
     // Logging in is a change as well: nobody shall work in an account that is not theirs.
     for headers in &evil[1..] {
         let login = json!({ "name": "anna", "password": PASSWORD });
