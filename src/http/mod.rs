@@ -3,6 +3,7 @@
 //! `resources` is the whole route table. `device` is what devices call, `management` what people and scripts call, and
 //! `oauth` the authorization server, where scripts get their tokens; none knows another.
 
+mod assets;
 mod body;
 mod connection;
 mod device;
@@ -156,11 +157,14 @@ fn resources() -> Vec<Resource> {
         at("/oauth/introspect", [on(POST, ClientOnly(IntrospectToken), introspection::introspect)]),
         at("/oauth/revoke", [on(POST, ClientOnly(RevokeToken), revocation::revoke)]),
         at("/.well-known/oauth-authorization-server", [on(GET, Public, metadata::show)]),
+        at("/", [on(GET, Public, assets::page)]),
+        at("/static/{name...}", [on(GET, Public, assets::file)]),
     ]
 }
 
 /// The route of all paths, and a JSON 404 for the rest.
 pub fn route(api: &Arc<Api>) -> Route {
+    assets::prepare();
     any_of(resources(), api)
 }
 

@@ -43,7 +43,7 @@ const fn row(method: &'static str, path: &'static str, statuses: [u16; 6]) -> Ro
 
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
 /// registration to accept is not there (404); `auth/device` asks for its signature (400).
-const MATRIX: [Row; 29] = [
+const MATRIX: [Row; 31] = [
     //                                        nobody  no scope  read  write  device  another
     row("POST", "/api/v1/update/check", [401, 401, 401, 401, 204, 403]),
     row("GET", "/local_storage/{name...}", [200, 200, 200, 200, 200, 200]),
@@ -76,6 +76,8 @@ const MATRIX: [Row; 29] = [
     row("POST", "/oauth/introspect", [401, 401, 401, 401, 401, 401]),
     row("POST", "/oauth/revoke", [401, 401, 401, 401, 401, 401]),
     row("GET", "/.well-known/oauth-authorization-server", [200, 200, 200, 200, 200, 200]),
+    row("GET", "/", [200, 200, 200, 200, 200, 200]),
+    row("GET", "/static/{name...}", [200, 200, 200, 200, 200, 200]),
 ];
 
 /// A server with a device in a group that has a package.
@@ -110,6 +112,7 @@ impl Installation {
             ("{device}", self.device_id.to_string()),
             ("{package}", self.package.to_string()),
             ("{group}", self.group.to_string()),
+            ("/static/{name...}", "/static/main.js".to_owned()),
             ("{name...}", self.uuid.clone()),
         ];
         values.iter().fold(template.to_owned(), |path, (parameter, value)| path.replace(parameter, value))

@@ -4,6 +4,7 @@
 
 mod access;
 mod artifact;
+mod assets;
 mod authorization;
 mod devices;
 mod downloads;

@@ -1,0 +1,207 @@
+//! `/` and `/static/…`: the pages, whose files are part of the program.
+
+use std::collections::HashMap;
+use std::io::Write;
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use headers::{ETag, HeaderMap, HeaderMapExt, IfNoneMatch};
+use include_dir::{Dir, File, include_dir};
+use sha2::{Digest, Sha256};
+use warp::http::StatusCode;
+use warp::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue,
+    REFERRER_POLICY, VARY, X_CONTENT_TYPE_OPTIONS,
+};
+use warp::reply::Response;
+
+use super::Api;
+use super::endpoint::PathParameter;
+use super::error::ApiError;
+use super::guard::Anonymous;
+use super::request::{Head, Request};
+
+/// What a browser may do with what it gets here: run and show what this server has, and nothing else.
+const PROTECTION: [(HeaderName, &str); 5] = [
+    (
+        CONTENT_SECURITY_POLICY,
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; \
+         form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+];
+
+/// The page itself, which has the path `/` and no other.
+const PAGE: &str = "index.html";
+
+static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/static");
+static ASSETS: LazyLock<HashMap<&str, Asset>> = LazyLock::new(|| {
+    let assets = files_below(&FILES).into_iter();
+    assets.filter_map(|file| Some((file.path().to_str()?, Asset::of(file)))).collect()
+});
+
+/// A file, ready to be sent.
+struct Asset {
+    content_type: String,
+    plain: Representation,
+    /// `None` if it would not be much smaller.
+    compressed: Option<Representation>,
+}
+
+/// The bytes of a file as they go over the wire, and what tells them from others.
+struct Representation {
+    bytes: Bytes,
+    sha256: String,
+}
+
+impl Asset {
+    fn of(file: &'static File<'static>) -> Self {
+        let media_type = mime_guess::from_path(file.path()).first_or_octet_stream();
+        let charset = if media_type.type_() == mime::TEXT { "; charset=utf-8" } else { "" };
+        let plain = Bytes::from_static(file.contents());
+        let compressed = compress(&plain).filter(|compressed| compressed.len() < plain.len() / 10 * 9);
+        Self {
+            content_type: format!("{media_type}{charset}"),
+            plain: Representation::of(plain),
+            compressed: compressed.map(|bytes| Representation::of(bytes.into())),
+        }
+    }
+
+    /// The reply to a request for this file.
+    fn answer(&self, head: &Head) -> Result<Response, ApiError> {
+        let compressed = self.compressed.as_ref().filter(|_| accepts_gzip(&head.headers));
+        let chosen = compressed.unwrap_or(&self.plain);
+        let entity_tag: ETag = format!("\"{}\"", chosen.sha256).parse().map_err(ApiError::internal)?;
+        let condition = head.headers.typed_get::<IfNoneMatch>();
+        let is_known = condition.is_some_and(|condition| !condition.precondition_passes(&entity_tag));
+
+        let mut response = Response::default();
+        let headers = response.headers_mut();
+        headers.extend(PROTECTION.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        headers.typed_insert(entity_tag);
+        // Asked for again each time, which costs a 304: after an update of the server nobody has an old page.
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        if self.compressed.is_some() {
+            headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
+        }
+        if is_known {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return Ok(response);
+        }
+        headers.insert(CONTENT_TYPE, HeaderValue::try_from(&self.content_type).map_err(ApiError::internal)?);
+        if compressed.is_some() {
+            headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
+        *response.body_mut() = chosen.bytes.clone().into();
+        Ok(response)
+    }
+}
+
+impl Representation {
+    fn of(bytes: Bytes) -> Self {
+        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Self { bytes, sha256 }
+    }
+}
+
+/// The name of a file that there is, in a URL: letter by letter, so that no spelling of a path leads anywhere else.
+pub struct AssetName(&'static Asset);
+
+impl PathParameter for AssetName {
+    fn parse(text: &str) -> Option<Self> {
+        (text != PAGE).then(|| ASSETS.get(text))?.map(Self)
+    }
+}
+
+/// Compresses all files, so that no request waits for that.
+pub fn prepare() {
+    LazyLock::force(&ASSETS);
+}
+
+/// `GET /`, also `HEAD`
+///
+/// - 200: the page
+/// - 304: the browser has it (`If-None-Match`)
+pub async fn page(_: Arc<Api>, _: Anonymous, (): (), request: Request) -> Result<Response, ApiError> {
+    let page = ASSETS.get(PAGE).ok_or_else(|| ApiError::internal("the program was built without its page"))?;
+    page.answer(&request.head)
+}
+
+/// `GET /static/{name...}`, also `HEAD`
+///
+/// - 200: a file that the page needs
+/// - 304: the browser has it (`If-None-Match`)
+pub async fn file(_: Arc<Api>, _: Anonymous, name: AssetName, request: Request) -> Result<Response, ApiError> {
+    name.0.answer(&request.head)
+}
+
+fn files_below(folder: &'static Dir<'static>) -> Vec<&'static File<'static>> {
+    folder.files().chain(folder.dirs().flat_map(files_below)).collect()
+}
+
+fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(bytes).and_then(|()| encoder.finish()).ok()
+}
+
+/// Whether the client takes gzip (RFC 9110, section 12.5.3): what it says of it by name comes before what it says of all.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    let (mut by_name, mut by_star) = (None, None);
+    for element in values.flat_map(|value| value.split(',')) {
+        let (coding, weight) = element.split_once(';').unwrap_or((element, "q=1"));
+        let weight = weight.trim().strip_prefix(['q', 'Q']).and_then(|rest| rest.trim().strip_prefix('='));
+        let is_wanted = weight.and_then(|weight| weight.trim().parse().ok()).is_some_and(|weight: f32| weight > 0.0);
+        match coding.trim().to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => by_name = Some(is_wanted),
+            "*" => by_star = Some(is_wanted),
+            _ => {}
+        }
+    }
+    by_name.or(by_star).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gzip_is_sent_to_those_who_take_it() {
+        let accepts = |values: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(ACCEPT_ENCODING, value.parse().unwrap());
+            }
+            accepts_gzip(&headers)
+        };
+        for values in [
+            &["gzip"][..],
+            &["gzip, deflate, br, zstd"],
+            &["br", "GZip"],
+            &["*"],
+            &["x-gzip;q=0.1"],
+            &["*;q=0, gzip"],
+            &["gzip ; q = 1.0"],
+        ] {
+            assert!(accepts(values), "{values:?}");
+        }
+        for values in [
+            &[][..],
+            &[""],
+            &["br"],
+            &["identity"],
+            &["gzip;q=0"],
+            &["gzip;q=0.000, *"],
+            &["*;q=0"],
+            &["gzip;q=x"],
+            &["gzipped"],
+        ] {
+            assert!(!accepts(values), "{values:?}");
+        }
+    }
+}

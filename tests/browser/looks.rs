@@ -1,0 +1,113 @@
+//! How the views look: on desktops and telephones, in the light and in the dark, complete and readable.
+
+use crate::browser::Browser;
+use crate::server::Server;
+use crate::tab::Tab;
+
+const SIZES: [(i64, i64); 2] = [(1280, 800), (360, 640)];
+const SCHEMES: [&str; 2] = ["light", "dark"];
+
+/// What is wrong with what is shown now.
+async fn faults(tab: &Tab) -> Vec<String> {
+    tab.value(include_str!("inspect.js")).await
+}
+
+/// Looks at what is shown now in every size and scheme.
+async fn look(tab: &Tab, name: &str) {
+    for (width, height) in SIZES {
+        tab.resize(width, height).await;
+        for scheme in SCHEMES {
+            tab.prefer(scheme).await;
+            tab.becomes(
+                &format!("innerWidth == {width} && matchMedia('(prefers-color-scheme: {scheme})').matches"),
+                true,
+            )
+            .await;
+            tab.picture(&format!("{name}-{scheme}-{width}")).await;
+            assert_eq!(faults(tab).await, Vec::<String>::new(), "{name}, {scheme}, {width} px wide");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_view_is_complete_and_readable_everywhere() {
+    let Some(browser) = Browser::start().await else { return };
+    let mut server = Server::start().await;
+    let tab = browser.somebody().await;
+    tab.open(&server.url(), "This server is not set up yet").await;
+    look(&tab, "unclaimed").await;
+    // A name as long as they get, without a place to break it.
+    let name = "w".repeat(64);
+    tab.page.goto("about:blank").await.unwrap();
+    tab.open(&server.claim_url(), "Claim this server").await;
+    look(&tab, "claim").await;
+    tab.click("Claim this server").await;
+    tab.alerts("Type a name.").await;
+    look(&tab, "claim-refused").await;
+    tab.claim_here(&name, "correct horse").await;
+    look(&tab, "account").await;
+    tab.fill("current", "wrong horse").await;
+    tab.fill("new", "battery staple").await;
+    tab.press("Enter").await;
+    tab.alerts("The current password is wrong.").await;
+    look(&tab, "account-refused").await;
+    tab.fill("current", "correct horse").await;
+    tab.click("Change password").await;
+    tab.shows("The password is changed.").await;
+    look(&tab, "account-changed").await;
+    tab.click("Log out").await;
+    tab.shows("You are logged out.").await;
+    look(&tab, "logged-out").await;
+    tab.log_in("nobody", "correct horse").await;
+    tab.alerts("The name or the password is wrong.").await;
+    look(&tab, "log-in-refused").await;
+    server.stop().await;
+    tab.shows("The server does not answer.").await;
+    look(&tab, "gone").await;
+    browser.stop().await;
+}
+
+/// What has been painted stays where it is while the page loads.
+#[tokio::test]
+async fn nothing_moves_while_the_page_loads() {
+    let Some(browser) = Browser::start().await else { return };
+    let server = Server::start().await;
+    let tab = browser.somebody().await;
+    let observe = "window.shifts = 0; new PerformanceObserver((list) => list.getEntries().forEach((entry) => { \
+                   window.shifts += entry.value })).observe({ type: 'layout-shift', buffered: true })";
+    tab.page.evaluate_on_new_document(observe).await.unwrap();
+    tab.open(&server.claim_url(), "Claim this server").await;
+    assert!(tab.complaints_but_for(&[]).await.is_empty());
+    assert_eq!(tab.value::<f64>("window.shifts").await, 0.0);
+    browser.stop().await;
+}
+
+#[tokio::test]
+async fn planted_faults_are_found() {
+    let Some(browser) = Browser::start().await else { return };
+    let server = Server::start().await;
+    let tab = browser.somebody().await;
+    let plants = [
+        ("document.querySelector('label').remove()", "has no label"),
+        (
+            "document.querySelector('h1').after(document.createElement('h1')); document.querySelectorAll('h1')[1].append('x')",
+            "not one heading",
+        ),
+        ("document.querySelector('.card p').style.color = '#999'", "has a contrast of"),
+        ("document.querySelector('.card').style.width = '2000px'", "scrolls sideways"),
+        (
+            "document.querySelector('.primary').style.minHeight = '0px'; document.querySelector('.primary').style.padding = '0'",
+            "hard to hit",
+        ),
+        ("document.querySelector('input').id = 'field-password'", "is there twice"),
+    ];
+    for (deed, fault) in plants {
+        tab.page.goto("about:blank").await.unwrap();
+        tab.open(&server.claim_url(), "Claim this server").await;
+        assert_eq!(faults(&tab).await, Vec::<String>::new());
+        tab.run(deed).await;
+        let found = faults(&tab).await;
+        assert!(found.iter().any(|found| found.contains(fault)), "{deed}: {found:?}");
+    }
+    browser.stop().await;
+}

@@ -1,0 +1,79 @@
+//! A server of this process, on a port of its own with a temporary data folder.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime};
+
+use tempfile::TempDir;
+use tender::app::{App, Running, StartError};
+use tender::clock::{Clock, ManualTime};
+use tender::config::Config;
+use tokio::net::TcpListener;
+
+/// When the tests take place: 2027-01-15T08:00:00Z.
+const START: Duration = Duration::from_secs(1_800_000_000);
+
+pub struct Server {
+    folder: TempDir,
+    clock: Clock,
+    /// Moves the server's clock.
+    pub time: ManualTime,
+    address: SocketAddr,
+    running: Option<Running>,
+    /// Of the last start; nobody has it twice.
+    claim_code: Option<String>,
+}
+
+impl Server {
+    pub async fn start() -> Self {
+        let (clock, time) = Clock::manual(SystemTime::UNIX_EPOCH + START);
+        let address = SocketAddr::from(([127, 0, 0, 1], 0));
+        let folder = tempfile::tempdir().unwrap();
+        let mut server = Self { folder, clock, time, address, running: None, claim_code: None };
+        server.run().await;
+        server
+    }
+
+    /// Starts on the same data and at the same address as before [`Server::stop`].
+    pub async fn run(&mut self) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        let running = loop {
+            let listener = TcpListener::bind(self.address).await.unwrap();
+            let config = Config::in_folder(self.folder.path().join("data"));
+            match App::start(config, listener, self.clock.clone()).await {
+                // A test that starts a browser has a copy of all our open files for a moment, the lock among them.
+                Err(StartError::AlreadyRunning(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                started => break started.unwrap(),
+            }
+        };
+        self.address = running.address;
+        self.claim_code = running.claim_code.as_ref().map(|code| code.reveal().to_owned());
+        self.running = Some(running);
+    }
+
+    /// Stops without waiting for the browser's connections.
+    pub async fn stop(&mut self) {
+        let running = self.running.take().unwrap();
+        running.hurry().cancel();
+        running.shutdown().await;
+    }
+
+    /// Where it answers, without a slash at the end.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.address.port()
+    }
+
+    pub fn claim_code(&self) -> String {
+        self.claim_code.clone().unwrap()
+    }
+
+    /// The address that the server prints at its start.
+    pub fn claim_url(&self) -> String {
+        format!("{}/#claim={}", self.url(), self.claim_code())
+    }
+}
