@@ -38,6 +38,41 @@ impl fmt::Display for UserName {
     }
 }
 
+/// What people call a client of the authorization server: 1 to 64 characters that can be printed, and no identifier, so that
+/// a command that takes a name or an identifier is never about two clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientName(String);
+
+impl ClientName {
+    const MAX_CHARACTERS: usize = 64;
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for ClientName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let is_printable = text == text.trim() && !text.chars().any(char::is_control);
+        if !is_printable || !(1..=Self::MAX_CHARACTERS).contains(&text.chars().count()) {
+            return Err(Invalid::new("a client's name is printable text of 1 to 64 characters"));
+        }
+        if uuid::Uuid::parse_str(text).is_ok() {
+            return Err(Invalid::new("a client's name must not look like an identifier"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ClientName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 named!(
     /// What a person may do.
     Role, "role":
@@ -100,6 +135,17 @@ mod tests {
         assert_eq!(name.as_str(), "anna.maria-2@plant+x_");
         for bad in ["", " ", "a b", "a:b", "a\nb", "ä", &"a".repeat(65)] {
             assert!(bad.parse::<UserName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn clients_have_names_that_can_be_printed() {
+        for good in ["ci", "Nightly upload, plant 2", "Prüfstand", &"ä".repeat(64)] {
+            assert_eq!(good.parse::<ClientName>().unwrap().as_str(), good);
+        }
+        let identifier = "6f7483ac-5cde-467f-acf7-39e4b397e313";
+        for bad in ["", " ", " ci", "ci\n", "a\u{1b}[2J", &"a".repeat(65), identifier, &identifier.to_uppercase()] {
+            assert!(bad.parse::<ClientName>().is_err(), "{bad}");
         }
     }
 

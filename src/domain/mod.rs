@@ -19,7 +19,7 @@ pub mod resolver;
 mod scope;
 mod timestamp;
 
-pub use account::{CredentialHash, PasswordHash, Role, UserName};
+pub use account::{ClientName, CredentialHash, PasswordHash, Role, UserName};
 pub use artifact::{ArtifactKind, ArtifactKinds};
 pub use audit::{Action, Actor, ActorKind, AuditEntry, AuditRecord, AuditRetention, Deed, Outcome};
 pub use device::{Device, DeviceReport, MacAddress, MacKey};

@@ -123,6 +123,17 @@ impl RequestBody {
         self.read(limit_bytes).await
     }
 
+    /// The whole body as the text of a form: like [`RequestBody::read`], and 415 if it does not say that it is one.
+    pub async fn read_form_text(&mut self, limit_bytes: usize) -> Result<Bytes, ApiError> {
+        let form = mime::APPLICATION_WWW_FORM_URLENCODED;
+        let is_form =
+            matches!(&self.content_type, DeclaredType::Type(mime) if mime.essence_str() == form.essence_str());
+        if !is_form {
+            return Err(self.refuse(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded")).await);
+        }
+        self.read(limit_bytes).await
+    }
+
     /// The whole body, read as JSON: like [`RequestBody::read_json_text`], and 400 if it is not what is needed.
     pub async fn read_json<T: DeserializeOwned>(&mut self, limit_bytes: usize) -> Result<T, ApiError> {
         parse_json(&self.read_json_text(limit_bytes).await?)

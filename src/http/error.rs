@@ -9,11 +9,16 @@ use warp::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
+use super::oauth::OAuthError;
 use super::reply;
 use crate::domain::{Invalid, Outcome};
 use crate::store::StoreError;
+use crate::usecase::grant_token::GrantError;
 use crate::usecase::log_in::LoginError;
 use crate::usecase::register_device::AuthorizationError;
+
+/// How clients of the authorization server authenticate (RFC 7617, section 2).
+const CLIENT_CHALLENGE: &str = "Basic realm=\"tender\", charset=\"UTF-8\"";
 
 /// An answer that is not the one asked for. The texts are one clear sentence for the client.
 #[derive(Debug)]
@@ -44,6 +49,8 @@ pub enum ApiError {
     RangeNotSatisfiable(u64),
     /// 429: too much at once, or too many failures; again after so long.
     TooManyRequests(&'static str, Duration),
+    /// 401 or 400 to a client of the authorization server, which knows errors of another form.
+    OAuth(OAuthError),
     /// 500: our fault; the reason goes to the log, once.
     Internal(Box<dyn Error + Send + Sync>),
     /// 507: the disk is full.
@@ -70,16 +77,23 @@ impl ApiError {
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::TooManyRequests(..) => StatusCode::TOO_MANY_REQUESTS,
+            Self::OAuth(error) if error.is_about_the_client() => StatusCode::UNAUTHORIZED,
+            Self::OAuth(_) => StatusCode::BAD_REQUEST,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::InsufficientStorage => StatusCode::INSUFFICIENT_STORAGE,
         }
+    }
+
+    /// Whether the client could not have done better.
+    pub fn is_our_fault(&self) -> bool {
+        self.status().is_server_error()
     }
 
     /// What this means for the audit log.
     pub fn outcome(&self) -> Outcome {
         match self.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Denied,
-            status if status.is_server_error() => Outcome::Failed,
+            _ if self.is_our_fault() => Outcome::Failed,
             _ => Outcome::Refused,
         }
     }
@@ -89,6 +103,7 @@ impl ApiError {
         match self {
             Self::BadRequest(sentence) | Self::Forbidden(sentence) | Self::Conflict(sentence) => sentence.clone(),
             Self::Unauthorized(sentence) | Self::NotFound(sentence) | Self::Gone(sentence) => (*sentence).to_owned(),
+            Self::OAuth(error) => error.sentence.clone().into_owned(),
             Self::TooManyRequests(sentence, wait) => {
                 format!("{sentence}: try again in {}", format_duration(whole_seconds(*wait)))
             }
@@ -110,12 +125,23 @@ impl ApiError {
         if let Self::Internal(error) = &self {
             tracing::error!(error = %chain(&**error), "a request failed");
         }
-        let body = serde_json::json!({ "error": self.sentence() }).to_string();
-        let mut response = reply::json(self.status(), body.into_bytes());
+        let body = match &self {
+            Self::OAuth(OAuthError { name, sentence }) => {
+                serde_json::json!({ "error": name, "error_description": sentence })
+            }
+            _ => serde_json::json!({ "error": self.sentence() }),
+        };
+        let mut response = reply::json(self.status(), body.to_string().into_bytes());
+        if let Self::OAuth(_) = &self {
+            reply::forbid_storing(&mut response);
+        }
         let headers = response.headers_mut();
         match self {
             Self::Unauthorized(_) => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::OAuth(error) if error.is_about_the_client() => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CLIENT_CHALLENGE));
             }
             Self::MethodNotAllowed(allowed) => {
                 if let Ok(list) = HeaderValue::try_from(method_list(&allowed)) {
@@ -161,6 +187,15 @@ impl From<LoginError> for ApiError {
             LoginError::Store(error) => error.into(),
             LoginError::Password(error) => Self::internal(error),
             LoginError::Random(error) => Self::internal(error),
+        }
+    }
+}
+
+impl From<GrantError> for ApiError {
+    fn from(error: GrantError) -> Self {
+        match error {
+            GrantError::Store(error) => error.into(),
+            GrantError::Signing(error) => Self::internal(error),
         }
     }
 }

@@ -8,11 +8,12 @@ use super::Api;
 use super::error::ApiError;
 use super::request::Head;
 use super::session_cookie;
-use crate::auth::access_token::{self, AccessToken, TokenClient};
+use crate::auth::access_token;
 use crate::auth::credential;
 use crate::domain::{Actor, ActorKind, Scope, Scopes};
+use crate::store::StoreError;
 use crate::store::sessions::{self, Session};
-use crate::store::{StoreError, access_tokens, clients};
+use crate::usecase::judge_token::is_in_force;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -69,21 +70,7 @@ async fn by_token(api: &Api, text: &str) -> Result<Option<Identity>, StoreError>
     let kind = if token.client.is_some() { ActorKind::Client } else { ActorKind::Token };
     let actor = Actor::new(kind, token.name.clone());
     let identity = Identity { actor, scopes: token.scopes.clone(), is_by_cookie: false };
-    Ok(is_in_force(api, token).await?.then_some(identity))
-}
-
-/// Whether a genuine token of ours was not revoked, nor its client removed or given another secret.
-pub async fn is_in_force(api: &Api, token: AccessToken) -> Result<bool, StoreError> {
-    let AccessToken { id, client, .. } = token;
-    let reading = api.store.read(move |connection| {
-        let Some(TokenClient { id: client_id, secret_version }) = client else {
-            return access_tokens::is_valid(connection, &id);
-        };
-        let client = clients::find(connection, &client_id)?;
-        let has_secret = client.is_some_and(|client| client.secret_version == secret_version);
-        Ok(has_secret && !access_tokens::is_revoked(connection, &id)?)
-    });
-    reading.await
+    Ok(is_in_force(&api.store, &token).await?.then_some(identity))
 }
 
 async fn by_provider(api: &Api, token: &str) -> Option<Identity> {

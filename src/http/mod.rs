@@ -1,7 +1,7 @@
 //! The HTTP side: thin, and the only user of warp. Handlers read a request, call the store or a use case, and write a reply.
 //!
-//! `resources` is the whole route table. `device` is what devices call and `management` what people and scripts call;
-//! neither knows the other.
+//! `resources` is the whole route table. `device` is what devices call, `management` what people and scripts call, and
+//! `oauth` the authorization server, where scripts get their tokens; none knows another.
 
 mod assets;
 mod body;
@@ -13,6 +13,7 @@ mod guard;
 mod host;
 mod identity;
 mod management;
+mod oauth;
 mod range;
 mod reply;
 mod request;
@@ -27,13 +28,14 @@ use warp::http::Method;
 
 use crate::auth::Keys;
 use crate::domain::Action::{
-    AcceptDevice, ChangeGroupDevices, CreateGroup, DeleteGroup, DeletePackage, LogOut, SetGroupPackages,
-    SetGroupPolicy, SetPassword,
+    AcceptDevice, ChangeGroupDevices, CreateGroup, DeleteGroup, DeletePackage, GrantToken, IntrospectToken, LogOut,
+    RevokeToken, SetGroupPackages, SetGroupPolicy, SetPassword,
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
 use crate::identity_provider::IdentityProvider;
 use crate::store::{PackageFolder, Store};
 use crate::usecase::audit_log::AuditLog;
+use crate::usecase::authenticate_client::Gatekeeper;
 use crate::usecase::check_update::Planner;
 use crate::usecase::claim::Claim;
 use crate::usecase::hold_back::HoldBack;
@@ -45,6 +47,8 @@ pub use guard::Audience;
 use guard::{Change, DeviceOnly, InSession, Management, Public, Uploading};
 pub use host::Addresses;
 use management::{audit, devices, groups, packages, registrations, session};
+use oauth::client::ClientOnly;
+use oauth::{introspection, metadata, revocation, token};
 
 /// What handlers work with.
 pub struct Api {
@@ -62,6 +66,8 @@ pub struct Api {
     pub hold_back: HoldBack,
     /// What stands between guessers and passwords.
     pub doorkeeper: Doorkeeper,
+    /// What stands between guessers and the secrets of clients.
+    pub gatekeeper: Gatekeeper,
     /// The code that makes somebody the first administrator, if nobody was when the server started.
     pub claim: Option<Claim>,
     /// What was noted in the audit log of late.
@@ -85,6 +91,7 @@ impl Api {
             identity_provider: None,
             hold_back: HoldBack::default(),
             doorkeeper: Doorkeeper::default(),
+            gatekeeper: Gatekeeper::default(),
             claim: None,
             audit: AuditLog::default(),
             signature_turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
@@ -146,6 +153,10 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/session/password", [on(POST, InSession(SetPassword), session::change_password)]),
         at("/api/tender/v1/claim", [on(POST, Public, session::claim)]),
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
+        at("/oauth/token", [on(POST, ClientOnly(GrantToken), token::grant)]),
+        at("/oauth/introspect", [on(POST, ClientOnly(IntrospectToken), introspection::introspect)]),
+        at("/oauth/revoke", [on(POST, ClientOnly(RevokeToken), revocation::revoke)]),
+        at("/.well-known/oauth-authorization-server", [on(GET, Public, metadata::show)]),
         at("/", [on(GET, Public, assets::page)]),
         at("/static/{name...}", [on(GET, Public, assets::file)]),
     ]

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use humantime::format_rfc3339_seconds;
 use serde::{Serialize, Serializer};
 use warp::http::StatusCode;
-use warp::http::header::{CONTENT_TYPE, HeaderValue};
+use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA};
 use warp::reply::Response;
 
 use crate::domain::Timestamp;
@@ -33,6 +33,12 @@ pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// Tells everybody on the way, old caches included, to keep nothing of this reply.
+pub fn forbid_storing(response: &mut Response) {
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
 }
 
 /// A date on the wire: `Thu, 17 Aug 2023 10:41:08 GMT` (RFC 9110, section 5.6.7).

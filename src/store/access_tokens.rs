@@ -69,12 +69,12 @@ pub fn revoke(tx: &WriteTx<'_>, id_or_name: &str) -> Result<Vec<IssuedToken>, St
     Ok(revoked.collect::<Result<_, _>>()?)
 }
 
-/// Revokes a client's token, which ends by itself at `expires`, and forgets those that have ended. `now` is the steady time.
-pub fn revoke_clients(tx: &WriteTx<'_>, id: &str, expires: Timestamp, now: Timestamp) -> Result<(), StoreError> {
+/// Revokes a client's token, which ends by itself at `expires`, and forgets those that have ended; `false` if it was revoked
+/// before. `now` is the steady time.
+pub fn revoke_clients(tx: &WriteTx<'_>, id: &str, expires: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
     tx.connection().execute("DELETE FROM revoked_tokens WHERE expires_at <= ?1", [now])?;
-    tx.connection()
-        .execute("INSERT INTO revoked_tokens (id, expires_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING", (id, expires))?;
-    Ok(())
+    let sql = "INSERT INTO revoked_tokens (id, expires_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+    Ok(tx.connection().execute(sql, (id, expires))? == 1)
 }
 
 /// Whether a client's token was revoked.

@@ -4,6 +4,7 @@ mod actors;
 pub mod artifact;
 mod assertions;
 mod browser;
+pub mod client;
 pub mod process;
 pub mod raw;
 
@@ -53,10 +54,15 @@ impl TestServer {
 
     /// Starts with the defaults, changed by `configure`.
     pub async fn start_with(configure: impl FnOnce(&mut Config)) -> Self {
+        Self::start_at(SystemTime::UNIX_EPOCH + START, configure).await
+    }
+
+    /// The same on a machine whose clock shows this.
+    pub async fn start_at(wall: SystemTime, configure: impl FnOnce(&mut Config)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut config = Config::in_folder(folder.path().join("data"));
         configure(&mut config);
-        let (clock, time) = Clock::manual(SystemTime::UNIX_EPOCH + START);
+        let (clock, time) = Clock::manual(wall);
         let mut server = Self { folder, config, clock, time, running: None, url: String::new() };
         server.run().await;
         server
