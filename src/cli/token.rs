@@ -1,5 +1,6 @@
 //! `tender token`: management tokens, made and revoked on the machine itself, also while the server runs.
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use super::deed::deed;
 use super::installation::{Need, Place, date, with_installation};
 use crate::domain::{Action, Scope};
 use crate::installation::Installation;
-use crate::store::{StoreError, access_tokens, audit};
+use crate::store::access_tokens::{self, IssuedToken};
+use crate::store::{StoreError, audit};
 use crate::usecase::issue_token::issue_token;
 
 const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
@@ -101,14 +103,15 @@ async fn create(installation: Installation, name: String, scopes: Vec<Scope>, ex
     let Installation { store, keys, .. } = &installation;
     let text =
         issue_token(store, keys, name, scopes.into_iter().collect(), lifetime, deed(Action::CreateToken)).await?;
-    println!("{text}");
+    writeln!(io::stdout(), "{text}")?;
     Ok(())
 }
 
 async fn list(installation: Installation) -> anyhow::Result<()> {
     let tokens = installation.store.read(access_tokens::list).await?;
     let now = installation.store.clock().now();
-    println!("{:36}  {:8}  {:20}  {:20}  {:28}  NAME", "ID", "STATE", "CREATED", "EXPIRES", "SCOPE");
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{:36}  {:8}  {:20}  {:20}  {:28}  NAME", "ID", "STATE", "CREATED", "EXPIRES", "SCOPE")?;
     for token in tokens {
         let state = match (token.revoked, token.expires) {
             (Some(_), _) => "revoked",
@@ -117,7 +120,8 @@ async fn list(installation: Installation) -> anyhow::Result<()> {
         };
         let expires = token.expires.map_or_else(|| "never".to_owned(), date);
         let created = date(token.created);
-        println!("{:36}  {state:8}  {created:20}  {expires:20}  {:28}  {}", token.id, token.scope, token.name);
+        let IssuedToken { id, name, scope, .. } = token;
+        writeln!(stdout, "{id:36}  {state:8}  {created:20}  {expires:20}  {scope:28}  {name}")?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! `tender user`: the people who may log in, managed on the machine itself, also while the server runs.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
@@ -164,12 +164,14 @@ async fn add(installation: Installation, name: UserName, role: Role, hash: Passw
 
 async fn list(installation: Installation) -> anyhow::Result<()> {
     let users = installation.store.read(users::list).await?;
-    println!("{:24}  {:8}  {:8}  {:20}  LAST LOGIN", "NAME", "ROLE", "STATE", "CREATED");
+    let mut stdout = io::stdout();
+    writeln!(stdout, "{:24}  {:8}  {:8}  {:20}  LAST LOGIN", "NAME", "ROLE", "STATE", "CREATED")?;
     for user in users {
         let state = if user.disabled.is_some() { "disabled" } else { "active" };
         let last_login = user.last_login.map_or_else(|| "never".to_owned(), date);
         let created = date(user.created);
-        println!("{:24}  {:8}  {state:8}  {created:20}  {last_login}", user.name.as_str(), user.role.name());
+        let (name, role) = (user.name.as_str(), user.role.name());
+        writeln!(stdout, "{name:24}  {role:8}  {state:8}  {created:20}  {last_login}")?;
     }
     Ok(())
 }

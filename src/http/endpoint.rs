@@ -17,10 +17,9 @@ use warp::reply::Response;
 
 use super::Api;
 use super::body::RequestBody;
-use super::connection::Connection;
 use super::error::{ApiError, no_such_path};
 use super::guard::{Audience, Guard, Refusal};
-use super::request::{Head, Request, RequestTarget};
+use super::request::{Arrival, Head, Request};
 use crate::domain::{Action, Identifier};
 
 /// A filter that answers a request or leaves it to the next one.
@@ -86,7 +85,7 @@ where
     H: Fn(Arc<Api>, G::Caller, P, Request) -> F + Send,
     F: Future<Output = Result<Response, ApiError>> + Send + 'static,
 {
-    let target = request.head.target.clone();
+    let target = guard.action().map(|_| request.head.target.clone());
     let (deed, error) = match guard.admit(&api, &request.head).await {
         Ok(caller) => {
             let deed = guard.deed(&caller);
@@ -97,7 +96,7 @@ where
         }
         Err(Refusal { error, deed }) => (deed, request.body.refuse(error).await),
     };
-    if let Some(deed) = deed {
+    if let (Some(deed), Some(target)) = (deed, target) {
         let entry = deed.ended(error.outcome(), target.path()).with(error.sentence());
         api.audit.note_failure(&api.store, entry).await;
     }
@@ -137,11 +136,10 @@ pub fn at<P: PathParameter>(path: &'static str, endpoints: impl Into<Vec<Endpoin
         matching::<P>(path)
             .and(warp::method())
             .and(warp::header::headers_cloned())
-            .and(warp::ext::optional::<RequestTarget>())
-            .and(warp::ext::optional::<Connection>())
+            .and(warp::ext::optional::<Arrival>())
             .and(warp::body::stream())
-            .then(move |parameter, method, headers, target: Option<_>, connection: Option<_>, body| {
-                let (target, connection) = (target.unwrap_or_default(), connection.unwrap_or_default());
+            .then(move |parameter, method, headers, arrival: Option<Arrival>, body| {
+                let Arrival { target, connection } = arrival.unwrap_or_default();
                 dispatch(&api, &endpoints, parameter, Head { method, target, headers, connection }, body)
             })
             .boxed()

@@ -18,6 +18,15 @@ pub struct Head {
     pub connection: Connection,
 }
 
+/// What the connection adds to a request on its way to the routes.
+#[derive(Debug, Clone, Default)]
+pub struct Arrival {
+    /// What it asks for.
+    pub target: RequestTarget,
+    /// The connection that it came on.
+    pub connection: Connection,
+}
+
 /// Path and query, as sent but for empty segments.
 #[derive(Debug, Clone, Default)]
 pub struct RequestTarget(pub Uri);

@@ -22,7 +22,7 @@ use warp::http::uri::PathAndQuery;
 
 use super::connection::{Connection, StallLimit};
 use super::endpoint::Route;
-use super::request::RequestTarget;
+use super::request::{Arrival, RequestTarget};
 
 /// The most that is kept of a connection's input: bounds the request's head and the pieces of a body.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -112,12 +112,11 @@ async fn serve_connection(
 
     let filters = TowerToHyperService::new(warp::service(route));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-        request.extensions_mut().insert(connection);
         if let Some(uri) = without_empty_segments(request.uri()) {
             *request.uri_mut() = uri;
         }
         let target = RequestTarget(request.uri().clone());
-        request.extensions_mut().insert(target);
+        request.extensions_mut().insert(Arrival { target, connection });
         let reply = filters.call(request);
         async move { Ok::<_, Infallible>(reply.await.unwrap_or_else(|never| match never {})) }
     });

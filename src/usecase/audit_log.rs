@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::auth::throttle::{Admission, Patience, Throttle};
+use crate::auth::throttle::{Admission, Patience, Throttle, network};
 use crate::domain::{AuditEntry, AuditRetention, Deed, Outcome};
 use crate::store::{Store, StoreError, audit};
 
@@ -40,7 +40,9 @@ impl AuditLog {
     /// Notes an attempt that failed, unless the same was noted many times of late. The attempt has its answer either way, so
     /// a log that cannot be written is only told to the journal.
     pub async fn note_failure(&self, store: &Store, entry: AuditEntry) {
-        let key = (entry.deed.clone(), entry.outcome);
+        let mut deed = entry.deed.clone();
+        deed.address = deed.address.map(network);
+        let key = (deed, entry.outcome);
         if self.failures.begin(&key, store.clock().steady()) == Admission::After(Duration::ZERO)
             && let Err(error) = store.write(move |tx| audit::append(tx, &entry)).await
         {
@@ -50,7 +52,7 @@ impl AuditLog {
 
     /// Notes that a client got a token, once in a while for each address.
     pub async fn note_grant(&self, store: &Store, client_id: &str, entry: AuditEntry) -> Result<(), StoreError> {
-        let key = (client_id.to_owned(), entry.deed.address);
+        let key = (client_id.to_owned(), entry.deed.address.map(network));
         match self.grants.begin(&key, store.clock().steady()) {
             Admission::After(_) => store.write(move |tx| audit::append(tx, &entry)).await,
             Admission::Locked(_) => Ok(()),

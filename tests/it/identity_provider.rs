@@ -1,7 +1,6 @@
 //! The external identity provider is asked as RFC 7662 says, believed for 30 s, and let nobody in when it fails.
 
 mod machine;
-mod provider;
 mod serving;
 
 use std::io::Write;
@@ -17,8 +16,8 @@ use tender::identity_provider::{Holder, IdentityProvider, PATIENCE};
 use tokio::net::TcpListener;
 use tracing::subscriber::DefaultGuard;
 
+use crate::harness::provider::{Conduct, Provider, json_response, response};
 use crate::harness::{START, eventually};
-use provider::{Conduct, Provider, json_response, response};
 
 const TOKEN: &str = "a.very-secret.token";
 const CLIENT_SECRET: &str = "s&cret: ä+/=";
@@ -52,7 +51,8 @@ impl Asker {
     }
 }
 
-fn config(url: &str) -> IdentityProviderConfig {
+/// The configuration for a provider at `url`.
+pub fn config(url: &str) -> IdentityProviderConfig {
     IdentityProviderConfig {
         url: IntrospectionUrl::parse(url).unwrap(),
         client_id: "tender: plant/1".to_owned(),

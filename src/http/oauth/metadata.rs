@@ -27,7 +27,7 @@ struct MetadataReply {
     grant_types_supported: [&'static str; 1],
     /// Required, though there is no authorization endpoint that would have any.
     response_types_supported: [&'static str; 0],
-    scopes_supported: [&'static str; Scope::ALL.len()],
+    scopes_supported: Vec<&'static str>,
     issuer: String,
 }
 
@@ -46,7 +46,7 @@ pub async fn show(api: Arc<Api>, _: Anonymous, (): (), request: Request) -> Resu
         revocation_endpoint_auth_methods_supported: METHODS,
         grant_types_supported: ["client_credentials"],
         response_types_supported: [],
-        scopes_supported: Scope::ALL.map(Scope::name),
+        scopes_supported: Scope::ALL.iter().map(|scope| scope.name()).collect(),
         issuer,
     };
     Ok(reply::ok(&metadata)?)

@@ -85,6 +85,11 @@ impl Anonymous {
         Self { url: url.to_owned(), client: http_client() }
     }
 
+    /// Somebody at an address where nobody was before: what fails too often from one waits for its answer.
+    pub fn elsewhere(url: &str) -> Self {
+        Self { url: url.to_owned(), client: http_client_elsewhere() }
+    }
+
     /// A request that is not sent yet; `path` begins with a slash.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.client.request(method, format!("{}{path}", self.url))
@@ -284,10 +289,9 @@ impl Device {
         self.send_authorization(message, &signature).await
     }
 
-    /// Sends these bytes with this signature, each time from another address: what fails too often from one waits for its
-    /// answer.
+    /// Sends these bytes with this signature, each time from another address.
     pub async fn send_authorization(&self, message: Vec<u8>, signature: &str) -> Reply {
-        let anonymous = Anonymous { url: self.anonymous.url.clone(), client: http_client_elsewhere() };
+        let anonymous = Anonymous::elsewhere(&self.anonymous.url);
         let request = anonymous.request(Method::POST, "/api/v1/auth/device");
         let request = request.header(CONTENT_TYPE, "application/json").header("X-RDFM-Device-Signature", signature);
         Reply::of(request.body(message)).await

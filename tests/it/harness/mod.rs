@@ -6,6 +6,7 @@ mod assertions;
 mod browser;
 pub mod client;
 pub mod process;
+pub mod provider;
 pub mod raw;
 
 use std::collections::BTreeSet;

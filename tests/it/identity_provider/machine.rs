@@ -14,9 +14,9 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::provider::Provider;
 use super::{Log, TOKEN, config, good};
 use crate::harness::process::{assert_refused, tender};
+use crate::harness::provider::Provider;
 
 /// Says which provider [`asks_in_a_process_of_its_own`] asks.
 const URL_VARIABLE: &str = "TENDER_TEST_PROVIDER";

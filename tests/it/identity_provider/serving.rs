@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 use tender::domain::{Role, Scope};
 
 use super::config;
-use super::provider::{Provider, json_response, response};
 use crate::harness::TestServer;
+use crate::harness::provider::{Provider, json_response, response};
 
 async fn server_with(provider: &Provider) -> TestServer {
     TestServer::start_with(|settings| settings.identity_provider = Some(config(&provider.url()))).await

@@ -32,7 +32,7 @@ async fn a_client_may_ask_for_less_and_never_for_more() {
     let asking = async |client: &crate::harness::client::Client, scope| {
         client.by_header(TOKEN, &[GRANT, ("scope", scope)]).await
     };
-    for scope in Scope::ALL {
+    for &scope in Scope::ALL {
         let token = asking(&everything, scope.name()).await.ok();
         assert_eq!(token["scope"], scope.name());
         let operator = server.holder_of(token["access_token"].as_str().unwrap());
@@ -92,7 +92,7 @@ async fn there_is_one_grant_type() {
 #[tokio::test]
 async fn a_clients_token_opens_exactly_its_scopes() {
     let server = TestServer::start().await;
-    for scope in Scope::ALL {
+    for &scope in Scope::ALL {
         let operator = server.client(scope.name(), scope.name()).await.operator().await;
         let all = scope == Scope::ReadWrite;
         let allowed = |yes: bool| if yes { 200 } else { 403 };

@@ -98,7 +98,7 @@ async fn the_metadata_lead_to_the_endpoints() {
     }
     assert_eq!(found["grant_types_supported"], json!(["client_credentials"]));
     assert_eq!(found["response_types_supported"], json!([]));
-    assert_eq!(found["scopes_supported"], Value::from(Scope::ALL.map(Scope::name).to_vec()));
+    assert_eq!(found["scopes_supported"], Value::from_iter(Scope::ALL.iter().map(|scope| scope.name())));
     assert_eq!(found.as_object().unwrap().len(), 10);
 }
 
