@@ -15,6 +15,9 @@
 //! [`app`] puts all of this together for [`cli`] and for the tests; [`config`] says how, [`installation`] opens the data,
 //! [`clock`] tells the time. People may have their tokens from elsewhere: [`identity_provider`] asks there, over [`tls`].
 //!
+//! People log in ([`usecase::log_in`]; the first one with the code that the server printed, [`usecase::claim`]), and programs
+//! get tokens ([`usecase::grant_token`]). Whatever they change is in the audit log ([`store::audit`]), in the same transaction.
+//!
 //! # Who may use whom
 //!
 //! `domain` knows nobody. `auth` and `store` know `domain` (and `store` the clock); `usecase` knows these three; `http` knows
@@ -32,6 +35,7 @@
 //! 6. The event loop never blocks: SQL and files run elsewhere, or are proven to be microseconds.
 //! 7. A poll that changes nothing writes nothing to flash.
 //! 8. The replies of the API under `/api/v1/` have exactly the fields that its contract names.
+//! 9. What people and programs change is in the audit log if and only if it happened. No secret is in it, nor in any other log.
 
 pub mod app;
 pub mod auth;
