@@ -102,6 +102,28 @@ CREATE TABLE group_packages (
 
 CREATE INDEX group_packages_by_package ON group_packages (package_id);
 
+-- Uploads that can be resumed and are not packages yet. Each has its file.
+CREATE TABLE uploads (
+    -- The upload's name in URLs, and its file's in the package folder.
+    id TEXT PRIMARY KEY,
+    -- What kind of somebody began it, and their name: nobody else may go on with it.
+    actor_kind TEXT NOT NULL,
+    -- The name.
+    actor TEXT NOT NULL,
+    -- How long it will be.
+    length_bytes INTEGER NOT NULL CHECK (length_bytes > 0),
+    -- How many bytes are on disk and acknowledged; what the file has beyond does not count.
+    offset_bytes INTEGER NOT NULL CHECK (offset_bytes BETWEEN 0 AND length_bytes),
+    -- The SHA-256 state after the last whole block of these.
+    hash_state BLOB NOT NULL CHECK (length(hash_state) = 32),
+    -- What the client said about it: the header Upload-Metadata as it was sent.
+    metadata TEXT NOT NULL,
+    -- When it began.
+    created_at INTEGER NOT NULL,
+    -- When it is given up; moves on when more of it comes.
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Management tokens that were issued. The token itself is not here: it is signed, and this row is what can revoke it.
 CREATE TABLE access_tokens (
     -- The token's `jti`.

@@ -22,11 +22,15 @@ use crate::store::{InstanceLock, Store, StoreError};
 use crate::usecase::audit_log;
 use crate::usecase::claim;
 use crate::usecase::log_in::LoginError;
+use crate::usecase::resume_upload::{self, ResumableUploads};
+use crate::usecase::room::Room;
 use crate::usecase::sweep::sweep;
 
 /// How often what devices reported is written, if anything is new: what they report may lag so far behind on disk.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How often there is a look for uploads that nobody goes on with.
+const EXPIRE_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// How often the audit log is looked at for entries that are too old or too many.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
 
@@ -63,6 +67,7 @@ pub struct Running {
     hurry: CancellationToken,
     serving: JoinHandle<()>,
     saving: JoinHandle<()>,
+    expiring: JoinHandle<()>,
     pruning: JoinHandle<()>,
     store: Store,
     _locks: Vec<InstanceLock>,
@@ -87,7 +92,8 @@ impl App {
         let mut locks = Vec::from(locks);
         locks.push(installation.claim_packages().await?);
         installation.adopt_secret().await?;
-        let swept = sweep(&installation.store, &installation.packages).await?;
+        let Installation { store, packages, .. } = &installation;
+        let swept = sweep(store, packages).await? + resume_upload::sweep(store, packages).await?;
         if swept > 0 {
             tracing::info!(files = swept, "deleted what broken-off uploads and deletions had left");
         }
@@ -102,7 +108,11 @@ impl App {
         let offer = if config.authentication_is_off { None } else { claim::offer(&store).await? };
         let provider = config.identity_provider.as_ref();
         let provider = provider.map(|provider| IdentityProvider::new(provider, store.clock().clone())).transpose()?;
+        let room = Room::new(store.clone(), packages.clone(), config.storage_limits);
+        let uploads = ResumableUploads::new(store.clone(), packages.clone(), room.clone(), config.upload_lifetime);
         let api = Arc::new(Api {
+            room,
+            uploads: uploads.clone(),
             identity_provider: provider,
             claim: offer.as_ref().map(|(claim, _)| *claim),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
@@ -115,9 +125,10 @@ impl App {
         let hurry = CancellationToken::new();
         let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone()));
         let saving = tokio::spawn(save_presence(store.clone(), shutdown.clone()));
+        let expiring = tokio::spawn(expire_uploads(uploads, shutdown.clone()));
         let pruning = tokio::spawn(prune_audit_log(store.clone(), config.audit_retention, shutdown.clone()));
         let claim_code = offer.map(|(_, code)| code);
-        Ok(Running { address, claim_code, shutdown, hurry, serving, saving, pruning, store, _locks: locks })
+        Ok(Running { address, claim_code, shutdown, hurry, serving, saving, expiring, pruning, store, _locks: locks })
     }
 }
 
@@ -130,7 +141,7 @@ impl Running {
     /// Lets requests that have begun come to their end, writes what is in memory, and closes the database.
     pub async fn shutdown(self) {
         self.shutdown.cancel();
-        for task in [self.serving, self.saving, self.pruning] {
+        for task in [self.serving, self.saving, self.expiring, self.pruning] {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a part of the server ended badly");
             }
@@ -146,6 +157,19 @@ async fn save_presence(store: Store, shutdown: CancellationToken) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         save_now(&store).await;
+    }
+}
+
+/// Gives up uploads that nobody goes on with, now and then.
+async fn expire_uploads(uploads: ResumableUploads, shutdown: CancellationToken) {
+    let mut ticks = interval(EXPIRE_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
+        match uploads.expire().await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(uploads = count, "gave up uploads that nobody went on with"),
+            Err(error) => tracing::warn!(%error, "could not give up old uploads; will try again"),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use crate::auth::Secret;
-use crate::domain::AuditRetention;
+use crate::domain::{AuditRetention, ByteSize, StorageLimits};
 pub use identity_provider::{IdentityProviderConfig, IntrospectionUrl};
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions};
@@ -26,6 +26,7 @@ const MOST_CONNECTIONS: usize = 1_000_000;
 const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 /// Some 20 GB: no gateway has room for more.
 const MOST_AUDIT_ENTRIES: u64 = 100_000_000;
+const DEFAULT_UPLOAD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 const DEFAULT_LOG: &str = "info";
 
 /// Why a configuration cannot work: one sentence for the operator.
@@ -71,6 +72,10 @@ pub struct Config {
     pub max_connections: usize,
     /// How long the end may take.
     pub drain_timeout: Duration,
+    /// How much may be stored.
+    pub storage_limits: StorageLimits,
+    /// How long an upload that nobody goes on with is kept.
+    pub upload_lifetime: Duration,
     /// How much of the audit log is kept.
     pub audit_retention: AuditRetention,
     /// What is logged.
@@ -114,6 +119,8 @@ impl Config {
             identity_provider: None,
             max_connections: DEFAULT_CONNECTIONS,
             drain_timeout: DEFAULT_DRAIN,
+            storage_limits: StorageLimits::default(),
+            upload_lifetime: DEFAULT_UPLOAD_LIFETIME,
             audit_retention: AuditRetention::default(),
             log: Targets::new(),
         }
@@ -151,6 +158,15 @@ impl Config {
                 .drain_timeout
                 .as_deref()
                 .map_or(Ok(DEFAULT_DRAIN), |text| duration("drain_timeout", text))?,
+            storage_limits: StorageLimits {
+                reserve: size("storage_reserve", options.storage_reserve.as_deref())?,
+                package: size("max_package_size", options.max_package_size.as_deref())?,
+                store: size("max_store_size", options.max_store_size.as_deref())?,
+            },
+            upload_lifetime: options
+                .upload_lifetime
+                .as_deref()
+                .map_or(Ok(DEFAULT_UPLOAD_LIFETIME), |text| duration("upload_lifetime", text))?,
             audit_retention: audit_retention(options.audit_age.as_deref(), options.audit_entries)?,
             log: log_levels(options.log.as_deref().unwrap_or(DEFAULT_LOG))?,
         })
@@ -241,6 +257,10 @@ fn duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
         .or_else(|_| refuse(format!("{name} = \"{text}\" is not a duration, such as 30s or 5min")))
 }
 
+fn size(name: &str, text: Option<&str>) -> Result<Option<ByteSize>, ConfigError> {
+    text.map(str::parse).transpose().or_else(|invalid| refuse(format!("{name}: {invalid}")))
+}
+
 fn audit_retention(age: Option<&str>, entries: Option<u64>) -> Result<AuditRetention, ConfigError> {
     let default = AuditRetention::default();
     let age = age.map_or(Ok(default.age), |text| duration("audit_age", text))?;
@@ -274,7 +294,7 @@ mod tests {
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 18);
+        assert_eq!(options.len(), 22);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -373,6 +393,8 @@ mod tests {
             "public_url = \"http://a/?q\"",
             "trusted_proxies = [\"everybody\"]",
             "drain_timeout = \"soon\"",
+            "max_store_size = \"much\"",
+            "upload_lifetime = \"soon\"",
             "audit_age = \"0s\"",
             "audit_entries = 0",
             "log = \"loud=very\"",

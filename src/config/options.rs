@@ -65,6 +65,18 @@ pub struct ServeOptions {
     /// How long downloads may go on after the server was told to stop [default: 30s]
     #[arg(long, env = "TENDER_DRAIN_TIMEOUT", value_name = "DURATION")]
     pub(super) drain_timeout: Option<String>,
+    /// Room that uploads leave free, such as 1GiB [default: 256MiB, or 5 % of the file system if that is more]
+    #[arg(long, env = "TENDER_STORAGE_RESERVE", value_name = "SIZE")]
+    pub(super) storage_reserve: Option<String>,
+    /// The largest package that is taken [default: no limit]
+    #[arg(long, env = "TENDER_MAX_PACKAGE_SIZE", value_name = "SIZE")]
+    pub(super) max_package_size: Option<String>,
+    /// How much all packages together may take [default: no limit]
+    #[arg(long, env = "TENDER_MAX_STORE_SIZE", value_name = "SIZE")]
+    pub(super) max_store_size: Option<String>,
+    /// How long an upload that nobody goes on with is kept [default: 24h]
+    #[arg(long, env = "TENDER_UPLOAD_LIFETIME", value_name = "DURATION")]
+    pub(super) upload_lifetime: Option<String>,
     /// How long entries of the audit log are kept [default: 400days]
     #[arg(long, env = "TENDER_AUDIT_AGE", value_name = "DURATION")]
     pub(super) audit_age: Option<String>,
@@ -141,6 +153,10 @@ impl ServeOptions {
             oauth_client_secret_file: self.oauth_client_secret_file.or(other.oauth_client_secret_file),
             max_connections: self.max_connections.or(other.max_connections),
             drain_timeout: self.drain_timeout.or(other.drain_timeout),
+            storage_reserve: self.storage_reserve.or(other.storage_reserve),
+            max_package_size: self.max_package_size.or(other.max_package_size),
+            max_store_size: self.max_store_size.or(other.max_store_size),
+            upload_lifetime: self.upload_lifetime.or(other.upload_lifetime),
             audit_age: self.audit_age.or(other.audit_age),
             audit_entries: self.audit_entries.or(other.audit_entries),
             log: self.log.or(other.log),

@@ -31,6 +31,12 @@ named!(
     AcceptDevice = "device.accept",
     /// A package was uploaded.
     UploadPackage = "package.upload",
+    /// An upload that can be resumed was begun.
+    BeginUpload = "upload.begin",
+    /// More of it was sent.
+    ContinueUpload = "upload.continue",
+    /// It was given up by its client.
+    DiscardUpload = "upload.discard",
     /// A package was deleted.
     DeletePackage = "package.delete",
     /// A group was created.

@@ -18,8 +18,10 @@ pub mod keys {
     pub const REQUIRES_PREFIX: &str = "requires:";
     /// What the server says about a package's storage; reserved to it.
     pub const STORAGE_PREFIX: &str = "rdfm.storage.";
-    /// The one reserved key that an upload may set.
+    /// Of the reserved keys, an upload may set this one: where the package is to be kept.
     pub const STORAGE_DIRECTORY: &str = "rdfm.storage.directory";
+    /// And this one: the SHA-256 that the file must have.
+    pub const STORAGE_SHA256: &str = "rdfm.storage.sha256";
     /// The stored package's name, shown to clients.
     pub const LOCAL_UUID: &str = "rdfm.storage.local.uuid";
     /// The stored package's length in bytes, shown to clients.

@@ -1,10 +1,11 @@
 //! Packages: files with metadata that say which device they are for and what they bring.
 
 use std::fmt;
+use std::str::FromStr;
 
 use uuid::Uuid;
 
-use super::{Invalid, Metadata, MetadataValue, PackageId, Timestamp, keys};
+use super::{ByteSize, Invalid, Metadata, MetadataValue, PackageId, Timestamp, keys};
 
 const STORAGE_DIRECTORY_MAX_BYTES: usize = 512;
 const STORAGE_DIRECTORY_PART_MAX_BYTES: usize = 128;
@@ -16,6 +17,24 @@ pub struct Sha256Digest(pub [u8; 32]);
 impl fmt::Display for Sha256Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for Sha256Digest {
+    type Err = Invalid;
+
+    /// 64 hexadecimal digits, in any case.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let invalid = || Invalid::new("a SHA-256 is written as 64 hexadecimal digits");
+        if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(invalid());
+        }
+        let mut bytes = [0; 32];
+        for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+            let digits = str::from_utf8(digits).map_err(|_| invalid())?;
+            *byte = u8::from_str_radix(digits, 16).map_err(|_| invalid())?;
+        }
+        Ok(Self(bytes))
     }
 }
 
@@ -40,6 +59,29 @@ impl Package {
     /// The metadata as uploaded.
     pub fn metadata(&self) -> &Metadata {
         &self.description.metadata
+    }
+}
+
+/// What an uploader sends beside the file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Submission {
+    /// What the package is.
+    pub description: PackageDescription,
+    /// What the file must be.
+    pub expected_sha256: Option<Sha256Digest>,
+}
+
+impl Submission {
+    /// Takes the text fields of an upload: those of the description, and the file's expected hash.
+    pub fn from_fields(fields: impl IntoIterator<Item = (String, String)>) -> Result<Self, Invalid> {
+        let (expected, fields): (Vec<_>, Vec<_>) =
+            fields.into_iter().partition(|(key, value)| key == keys::STORAGE_SHA256 && !value.is_empty());
+        let expected: Vec<Sha256Digest> = expected.iter().map(|(_, value)| value.parse()).collect::<Result<_, _>>()?;
+        if expected.windows(2).any(|pair| pair[0] != pair[1]) {
+            return Err(Invalid::new(format!("{} is there twice", keys::STORAGE_SHA256)));
+        }
+        let fields = fields.into_iter().filter(|(key, _)| key != keys::STORAGE_SHA256);
+        Ok(Self { description: PackageDescription::from_fields(fields)?, expected_sha256: expected.first().copied() })
     }
 }
 
@@ -87,6 +129,17 @@ impl PackageDescription {
     pub fn directory(&self) -> Option<&StorageDirectory> {
         self.directory.as_ref()
     }
+}
+
+/// How much may be stored.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StorageLimits {
+    /// What stays free in any case; `None`: 256 MiB, or 5 % of the file system if that is more.
+    pub reserve: Option<ByteSize>,
+    /// The largest package; `None`: no limit.
+    pub package: Option<ByteSize>,
+    /// All packages together; `None`: no limit.
+    pub store: Option<ByteSize>,
 }
 
 /// A directory below the package folder: one or more plain names, so that it can never lead out of it.

@@ -60,6 +60,16 @@ impl RequestBody {
         Self { pieces: Box::pin(pieces), declared_length, content_type, awaits_permission }
     }
 
+    /// How long it says that it is.
+    pub fn declared_length(&self) -> Option<u64> {
+        self.declared_length
+    }
+
+    /// Whether it says that it is of this type.
+    pub fn is_of_type(&self, name: &str) -> bool {
+        matches!(&self.content_type, DeclaredType::Type(mime) if mime.essence_str() == name)
+    }
+
     /// The multipart boundary, if the body is a form with one.
     pub fn multipart_boundary(&self) -> Option<String> {
         let DeclaredType::Type(mime) = &self.content_type else { return None };
@@ -88,14 +98,14 @@ impl RequestBody {
     async fn join_pieces(&mut self, limit_bytes: usize) -> Result<Bytes, ApiError> {
         let limit_exceeded = |length: u64| length > limit_bytes as u64;
         if self.declared_length.is_some_and(limit_exceeded) {
-            return Err(self.refuse(ApiError::PayloadTooLarge(limit_bytes)).await);
+            return Err(self.refuse(ApiError::PayloadTooLarge(limit_bytes as u64)).await);
         }
         // Most bodies come in one piece, which is used as it is.
         let mut whole = Bytes::new();
         let mut joined = Vec::new();
         while let Some(piece) = self.next_piece().await.transpose()? {
             if limit_exceeded((whole.len() + joined.len() + piece.len()) as u64) {
-                return Err(self.refuse(ApiError::PayloadTooLarge(limit_bytes)).await);
+                return Err(self.refuse(ApiError::PayloadTooLarge(limit_bytes as u64)).await);
             }
             if whole.is_empty() && joined.is_empty() {
                 whole = piece;

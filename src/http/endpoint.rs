@@ -12,7 +12,7 @@ use futures_util::future::{BoxFuture, FutureExt};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::filters::path::FullPath;
-use warp::http::Method;
+use warp::http::{HeaderValue, Method};
 use warp::reply::Response;
 
 use super::Api;
@@ -120,6 +120,21 @@ pub struct RouteSummary {
 pub struct Resource {
     summaries: Vec<RouteSummary>,
     mount: Box<dyn FnOnce(Arc<Api>) -> Route>,
+}
+
+impl Resource {
+    /// The same with a header in every response, errors included.
+    pub fn saying(self, (name, value): (&'static str, &'static str)) -> Self {
+        let Self { summaries, mount } = self;
+        let mount = move |api: Arc<Api>| {
+            let with_header = move |mut response: Response| {
+                response.headers_mut().insert(name, HeaderValue::from_static(value));
+                response
+            };
+            mount(api).map(with_header).boxed()
+        };
+        Self { summaries, mount: Box::new(mount) }
+    }
 }
 
 /// A path, such as `/api/v1/groups/{group}/policy`, and what it answers. It may have one `{parameter}`, and that may take in

@@ -16,6 +16,7 @@ use crate::store::StoreError;
 use crate::usecase::grant_token::GrantError;
 use crate::usecase::log_in::LoginError;
 use crate::usecase::register_device::AuthorizationError;
+use crate::usecase::room::Refusal;
 
 /// How clients of the authorization server authenticate (RFC 7617, section 2).
 const CLIENT_CHALLENGE: &str = "Basic realm=\"tender\", charset=\"UTF-8\"";
@@ -41,8 +42,10 @@ pub enum ApiError {
     Conflict(String),
     /// 410: was there, and will not be again.
     Gone(&'static str),
+    /// 412: a version of the upload protocol that is not spoken here.
+    UnsupportedVersion,
     /// 413: more than is taken, which is so many bytes.
-    PayloadTooLarge(usize),
+    PayloadTooLarge(u64),
     /// 415: the body is not of the type that is needed.
     UnsupportedMediaType(&'static str),
     /// 416: no byte of the range is in the file, which has this length.
@@ -53,8 +56,12 @@ pub enum ApiError {
     OAuth(OAuthError),
     /// 500: our fault; the reason goes to the log, once.
     Internal(Box<dyn Error + Send + Sync>),
-    /// 507: the disk is full.
-    InsufficientStorage,
+    /// 422: understood, but the contents are not what was expected.
+    UnprocessableContent(String),
+    /// 460: the piece of an upload was damaged on the way (tus 1.0, extension checksum).
+    ChecksumMismatch,
+    /// 507: there is no room.
+    InsufficientStorage(String),
 }
 
 impl ApiError {
@@ -73,6 +80,10 @@ impl ApiError {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::Gone(_) => StatusCode::GONE,
+            Self::UnsupportedVersion => StatusCode::PRECONDITION_FAILED,
+            Self::UnprocessableContent(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            // No status of HTTP's own, so the library has no name for it.
+            Self::ChecksumMismatch => StatusCode::from_u16(460).unwrap_or(StatusCode::BAD_REQUEST),
             Self::PayloadTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::UnsupportedMediaType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::RangeNotSatisfiable(_) => StatusCode::RANGE_NOT_SATISFIABLE,
@@ -80,7 +91,7 @@ impl ApiError {
             Self::OAuth(error) if error.is_about_the_client() => StatusCode::UNAUTHORIZED,
             Self::OAuth(_) => StatusCode::BAD_REQUEST,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::InsufficientStorage => StatusCode::INSUFFICIENT_STORAGE,
+            Self::InsufficientStorage(_) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 
@@ -101,7 +112,13 @@ impl ApiError {
     /// What the client is told.
     pub fn sentence(&self) -> String {
         match self {
-            Self::BadRequest(sentence) | Self::Forbidden(sentence) | Self::Conflict(sentence) => sentence.clone(),
+            Self::BadRequest(sentence)
+            | Self::Forbidden(sentence)
+            | Self::Conflict(sentence)
+            | Self::UnprocessableContent(sentence)
+            | Self::InsufficientStorage(sentence) => sentence.clone(),
+            Self::UnsupportedVersion => "the header Tus-Resumable must be 1.0.0".to_owned(),
+            Self::ChecksumMismatch => "this piece was damaged on the way: send it again".to_owned(),
             Self::Unauthorized(sentence) | Self::NotFound(sentence) | Self::Gone(sentence) => (*sentence).to_owned(),
             Self::OAuth(error) => error.sentence.clone().into_owned(),
             Self::TooManyRequests(sentence, wait) => {
@@ -116,7 +133,6 @@ impl ApiError {
             Self::UnsupportedMediaType(needed) => format!("the request's Content-Type must be {needed}"),
             Self::RangeNotSatisfiable(length) => format!("the range lies outside the file, which has {length} bytes"),
             Self::Internal(_) => "internal server error: the server's log says more".to_owned(),
-            Self::InsufficientStorage => "the server's disk is full: delete packages that are not needed".to_owned(),
         }
     }
 
@@ -151,6 +167,9 @@ impl ApiError {
             Self::TooManyRequests(_, wait) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait).as_secs()));
             }
+            Self::UnsupportedVersion => {
+                headers.insert("tus-version", HeaderValue::from_static("1.0.0"));
+            }
             Self::RangeNotSatisfiable(length) => headers.typed_insert(ContentRange::unsatisfied_bytes(length)),
             _ => {}
         }
@@ -168,7 +187,9 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.is_disk_full() {
             tracing::error!(%error, "the disk is full");
-            return Self::InsufficientStorage;
+            return Self::InsufficientStorage(
+                "the server's disk is full: delete packages that are not needed".to_owned(),
+            );
         }
         Self::internal(error)
     }
@@ -178,6 +199,15 @@ impl From<serde_json::Error> for ApiError {
     /// A reply that cannot be written: requests are read with a 400 of their own.
     fn from(error: serde_json::Error) -> Self {
         Self::internal(error)
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::TooLarge(limit) => Self::PayloadTooLarge(limit.0),
+            Refusal::NoRoom(sentence) => Self::InsufficientStorage(sentence),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::error::ApiError;
 use super::identity::{self, Identity, bearer_token};
 use super::request::Head;
 use crate::auth::device_token;
-use crate::domain::{Action, Deed, MacAddress, Scope, Scopes};
+use crate::domain::{Action, Actor, Deed, MacAddress, Scope, Scopes};
 use crate::store::sessions::Session;
 
 /// Lets a caller in, or not.
@@ -88,9 +88,13 @@ pub struct Management(pub Scope);
 #[derive(Clone, Copy)]
 pub struct Change(pub Scope, pub Action);
 
-/// For uploads: which scope they need is seen when the package is there.
+/// For uploads, and what is done on the way: which scope they need is seen when the package is there.
 #[derive(Clone, Copy)]
-pub struct Uploading;
+pub struct Uploading(pub Action);
+
+/// For looking at one's own uploads.
+#[derive(Clone, Copy)]
+pub struct OwnUploads;
 
 /// For endpoints at which somebody who has logged in changes something about that.
 #[derive(Clone, Copy)]
@@ -204,7 +208,7 @@ impl Guard for Uploading {
     /// 401 without good credentials, 403 if they are for no upload at all.
     async fn admit(&self, api: &Api, head: &Head) -> Result<Uploader, Refusal> {
         let identity = identity::identify(api, head).await?;
-        let (deed, scopes) = begin(api, head, identity, Action::UploadPackage)?;
+        let (deed, scopes) = begin(api, head, identity, self.0)?;
         if Scope::UPLOADS.iter().any(|scope| scopes.allow(*scope)) {
             return Ok(Uploader { deed, scopes });
         }
@@ -216,11 +220,28 @@ impl Guard for Uploading {
     }
 
     fn action(&self) -> Option<Action> {
-        Some(Action::UploadPackage)
+        Some(self.0)
     }
 
     fn deed(&self, caller: &Uploader) -> Option<Deed> {
         Some(caller.deed.clone())
+    }
+}
+
+impl Guard for OwnUploads {
+    type Caller = Actor;
+
+    /// 401 without good credentials, 403 if they are for no upload at all.
+    async fn admit(&self, api: &Api, head: &Head) -> Result<Actor, Refusal> {
+        let identity = identity::identify(api, head).await?;
+        if Scope::UPLOADS.iter().any(|scope| identity.scopes.allow(*scope)) {
+            return Ok(identity.actor);
+        }
+        Err(missing(Scope::ReadWrite).into())
+    }
+
+    fn audience(&self) -> Audience {
+        Audience::Uploader
     }
 }
 

@@ -22,16 +22,19 @@ mod session_cookie;
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 use warp::http::Method;
 
 use crate::auth::Keys;
 use crate::domain::Action::{
-    AcceptDevice, ChangeGroupDevices, CreateGroup, DeleteGroup, DeletePackage, GrantToken, IntrospectToken, LogOut,
-    RevokeToken, SetGroupPackages, SetGroupPolicy, SetPassword,
+    AcceptDevice, BeginUpload, ChangeGroupDevices, ContinueUpload, CreateGroup, DeleteGroup, DeletePackage,
+    DiscardUpload, GrantToken, IntrospectToken, LogOut, RevokeToken, SetGroupPackages, SetGroupPolicy, SetPassword,
+    UploadPackage,
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
+use crate::domain::StorageLimits;
 use crate::identity_provider::IdentityProvider;
 use crate::store::{PackageFolder, Store};
 use crate::usecase::audit_log::AuditLog;
@@ -40,13 +43,15 @@ use crate::usecase::check_update::Planner;
 use crate::usecase::claim::Claim;
 use crate::usecase::hold_back::HoldBack;
 use crate::usecase::log_in::Doorkeeper;
+use crate::usecase::resume_upload::ResumableUploads;
+use crate::usecase::room::Room;
 use device::{auth, download, update};
 pub use endpoint::RouteSummary;
 use endpoint::{Resource, Route, any_of, at, on};
 pub use guard::Audience;
-use guard::{Change, DeviceOnly, InSession, Management, Public, Uploading};
+use guard::{Change, DeviceOnly, InSession, Management, OwnUploads, Public, Uploading};
 pub use host::Addresses;
-use management::{audit, devices, groups, packages, registrations, session};
+use management::{audit, devices, groups, packages, registrations, session, tus, uploads};
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
 
@@ -56,6 +61,10 @@ pub struct Api {
     pub store: Store,
     /// The package files.
     pub packages: PackageFolder,
+    /// What is taken in.
+    pub room: Room,
+    /// Uploads that can be resumed.
+    pub uploads: ResumableUploads,
     /// The keys of tokens.
     pub keys: Keys,
     /// The compiled plans.
@@ -83,9 +92,14 @@ pub struct Api {
 impl Api {
     /// With nothing configured.
     pub fn new(store: Store, packages: PackageFolder, keys: Keys) -> Self {
+        let room = Room::new(store.clone(), packages.clone(), StorageLimits::default());
+        let uploads =
+            ResumableUploads::new(store.clone(), packages.clone(), room.clone(), Duration::from_secs(24 * 60 * 60));
         Self {
             store,
             packages,
+            room,
+            uploads,
             keys,
             planner: Planner::default(),
             identity_provider: None,
@@ -102,6 +116,7 @@ impl Api {
 }
 
 const GET: Method = Method::GET;
+const OPTIONS: Method = Method::OPTIONS;
 const POST: Method = Method::POST;
 const PATCH: Method = Method::PATCH;
 const DELETE: Method = Method::DELETE;
@@ -116,7 +131,10 @@ fn resources() -> Vec<Resource> {
         at("/api/v1/auth/register", [on(POST, Change(ReadWrite, AcceptDevice), registrations::accept)]),
         at("/api/v1/devices", [on(GET, Management(ReadOnly), devices::list)]),
         at("/api/v1/devices/{device}", [on(GET, Management(ReadOnly), devices::find)]),
-        at("/api/v1/packages", [on(GET, Management(ReadOnly), packages::list), on(POST, Uploading, packages::upload)]),
+        at(
+            "/api/v1/packages",
+            [on(GET, Management(ReadOnly), packages::list), on(POST, Uploading(UploadPackage), packages::upload)],
+        ),
         at(
             "/api/v1/packages/{package}",
             [
@@ -152,6 +170,26 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/sessions", [on(DELETE, InSession(LogOut), session::log_out_everywhere)]),
         at("/api/tender/v1/session/password", [on(POST, InSession(SetPassword), session::change_password)]),
         at("/api/tender/v1/claim", [on(POST, Public, session::claim)]),
+        at(
+            "/api/tender/v1/uploads",
+            [
+                on(OPTIONS, Public, uploads::describe),
+                on(GET, OwnUploads, uploads::list),
+                on(POST, Uploading(BeginUpload), uploads::begin),
+            ],
+        )
+        .saying(tus::RESUMABLE),
+        at(
+            "/api/tender/v1/uploads/{upload}",
+            [
+                on(GET, OwnUploads, uploads::show),
+                on(PATCH, Uploading(ContinueUpload), uploads::append),
+                on(POST, Uploading(ContinueUpload), uploads::overridden),
+                on(DELETE, Uploading(DiscardUpload), uploads::discard),
+            ],
+        )
+        .saying(tus::RESUMABLE),
+        at("/api/tender/v1/uploads/{upload}/package", [on(POST, Uploading(UploadPackage), uploads::finish)]),
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
         at("/oauth/token", [on(POST, ClientOnly(GrantToken), token::grant)]),
         at("/oauth/introspect", [on(POST, ClientOnly(IntrospectToken), introspection::introspect)]),

@@ -1,5 +1,6 @@
 //! Replies: JSON, dates as the API writes them.
 
+use std::fmt;
 use std::time::SystemTime;
 
 use humantime::format_rfc3339_seconds;
@@ -44,9 +45,15 @@ pub fn forbid_storing(response: &mut Response) {
 /// A date on the wire: `Thu, 17 Aug 2023 10:41:08 GMT` (RFC 9110, section 5.6.7).
 pub struct Date(pub Timestamp);
 
+impl fmt::Display for Date {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        httpdate::HttpDate::from(SystemTime::from(self.0)).fmt(f)
+    }
+}
+
 impl Serialize for Date {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&httpdate::HttpDate::from(SystemTime::from(self.0)))
+        serializer.collect_str(self)
     }
 }
 

@@ -16,6 +16,7 @@ use uuid::Uuid;
 
 use super::StoreError;
 use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
+use super::resumable::RESUMABLE;
 use crate::domain::{ArtifactKinds, Package, Sha256Digest, StorageDirectory};
 
 /// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
@@ -120,9 +121,10 @@ impl PackageFolder {
 
     /// All files that are named like packages, in the folder and the directories below it.
     fn stored_files(&self) -> Vec<(Uuid, PathBuf)> {
-        let uploads = self.root.join(UPLOADS);
+        let unfinished = [UPLOADS, RESUMABLE].map(|name| self.root.join(name));
+        let is_stored = |path: &PathBuf| !unfinished.iter().any(|folder| path.starts_with(folder));
         let named = |path: PathBuf| Some((Uuid::try_parse(path.file_name()?.to_str()?).ok()?, path));
-        files_below(&self.root).into_iter().filter(|path| !path.starts_with(&uploads)).filter_map(named).collect()
+        files_below(&self.root).into_iter().filter(is_stored).filter_map(named).collect()
     }
 
     fn directory(&self, directory: Option<&StorageDirectory>) -> PathBuf {
@@ -135,7 +137,7 @@ impl PackageFolder {
 }
 
 /// All files in a directory and below it. What cannot be looked into, such as `lost+found`, is passed over.
-fn files_below(directory: &Path) -> Vec<PathBuf> {
+pub(super) fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut directories = vec![directory.to_path_buf()];
     while let Some(directory) = directories.pop() {
@@ -157,7 +159,7 @@ fn files_below(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-fn remove_leftover(path: &Path) -> bool {
+pub(super) fn remove_leftover(path: &Path) -> bool {
     match fs::remove_file(path) {
         Ok(()) => true,
         Err(error) => {
@@ -195,7 +197,7 @@ impl Upload {
             uuid: self.uuid,
             sha256: Sha256Digest(self.hash.finalize().into()),
             length_bytes: self.length_bytes,
-            unfinished: self.unfinished,
+            place: Place::Unfinished(self.unfinished),
         })
     }
 }
@@ -207,10 +209,38 @@ pub struct StagedFile {
     uuid: Uuid,
     sha256: Sha256Digest,
     length_bytes: u64,
-    unfinished: DeleteOnDrop,
+    place: Place,
+}
+
+/// Where a complete upload is.
+#[derive(Debug)]
+enum Place {
+    /// Where nothing needs it: it goes unless it is published.
+    Unfinished(DeleteOnDrop),
+    /// With the uploads that can be resumed: it stays until its row goes, so that publishing can be tried again.
+    Resumable(PathBuf),
+}
+
+impl Place {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Unfinished(file) => file.path(),
+            Self::Resumable(path) => path,
+        }
+    }
 }
 
 impl StagedFile {
+    /// One that was resumed until it was complete.
+    pub(super) fn resumable(folder: PackageFolder, path: PathBuf, sha256: Sha256Digest, length_bytes: u64) -> Self {
+        Self { folder, uuid: Uuid::new_v4(), sha256, length_bytes, place: Place::Resumable(path) }
+    }
+
+    /// The hash of its bytes.
+    pub fn sha256(&self) -> Sha256Digest {
+        self.sha256
+    }
+
     /// How many bytes arrived.
     pub fn length_bytes(&self) -> u64 {
         self.length_bytes
@@ -218,7 +248,7 @@ impl StagedFile {
 
     /// What its payloads are, which says which scopes its upload needs.
     pub async fn artifact_kinds(&self) -> Result<ArtifactKinds, StoreError> {
-        let path = self.unfinished.path().to_path_buf();
+        let path = self.place.path().to_path_buf();
         let reading = tokio::task::spawn_blocking(move || {
             File::open(&path).and_then(ArtifactKinds::read).map_err(|error| StoreError::file(path, error))
         });
@@ -230,8 +260,12 @@ impl StagedFile {
         let target_directory = self.folder.directory(directory);
         create_private_directory(&target_directory)?;
         let target = self.folder.path(directory, self.uuid);
-        fs::rename(self.unfinished.path(), &target).map_err(|error| StoreError::file(&target, error))?;
-        self.unfinished.disarm();
+        let moved = match &mut self.place {
+            Place::Unfinished(file) => fs::rename(file.path(), &target).map(|()| file.disarm()),
+            // File systems without links lose the chance to try again.
+            Place::Resumable(path) => fs::hard_link(&*path, &target).or_else(|_| fs::rename(path, &target)),
+        };
+        moved.map_err(|error| StoreError::file(&target, error))?;
         let published = DeleteOnDrop(Some(target));
         // The directories on the way may be new: each entry must be on disk in the one above it.
         for ancestor in target_directory.ancestors().take_while(|ancestor| ancestor.starts_with(&self.folder.root)) {

@@ -16,8 +16,12 @@ pub mod groups;
 pub mod packages;
 mod presence;
 pub mod registrations;
+mod resumable;
+mod resumable_hash;
 mod schema;
 pub mod sessions;
+mod space;
+pub mod uploads;
 pub mod users;
 mod writer;
 
@@ -33,6 +37,8 @@ use tokio::sync::Semaphore;
 pub use blobs::{Claim, PackageFile, PackageFolder, PublishedFile, StagedFile, Upload};
 pub use folder::{DataFolder, InstanceLock};
 pub use presence::{Assignment, Presence};
+pub use resumable::{Progress, ResumableFile};
+pub use space::Space;
 pub use writer::{Change, Generations, WriteTx};
 
 use crate::clock::Clock;

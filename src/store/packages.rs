@@ -62,6 +62,21 @@ pub fn uuids<C: FromIterator<Uuid>>(connection: &Connection) -> Result<C, StoreE
     Ok(rows.map(|row| row.map(|uuid| uuid.0)).collect::<Result<_, _>>()?)
 }
 
+/// Packages that no group has, with their lengths in bytes, the largest first.
+pub fn unassigned(connection: &Connection) -> Result<Vec<(PackageId, u64)>, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, length_bytes FROM packages
+         WHERE NOT EXISTS (SELECT 1 FROM group_packages WHERE package_id = id) ORDER BY length_bytes DESC, id",
+    )?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// How many bytes all packages have together.
+pub fn total_bytes(connection: &Connection) -> Result<u64, StoreError> {
+    Ok(connection.query_row("SELECT coalesce(sum(length_bytes), 0) FROM packages", [], |row| row.get(0))?)
+}
+
 /// Makes the row of a file that is in its place. The file stays if this is committed and goes if not.
 pub fn insert(tx: &WriteTx<'_>, description: PackageDescription, file: PublishedFile) -> Result<Package, StoreError> {
     let mut statement = tx.connection().prepare_cached(

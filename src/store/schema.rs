@@ -15,7 +15,11 @@ const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Each step from the first schema to [`SCHEMA`]. A step that was released is never changed.
 static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
-    Migrations::new(vec![M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql"))])
+    Migrations::new(vec![
+        M::up(include_str!("migrations/1.sql")),
+        M::up(include_str!("migrations/2.sql")),
+        M::up(include_str!("migrations/4.sql")),
+    ])
 });
 
 /// How long to wait for another process (a command run beside the server) to end its transaction.
@@ -145,7 +149,7 @@ mod tests {
     #[test]
     fn every_earlier_schema_is_migrated_with_its_rows() {
         let folder = tempfile::tempdir().unwrap();
-        for version in 1..2 {
+        for version in 1..3 {
             let path = folder.path().join(format!("{version}.sqlite"));
             let mut earlier = Connection::open(&path).unwrap();
             earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();

@@ -14,5 +14,7 @@ pub mod manage_clients;
 pub mod publish_package;
 pub mod register_device;
 pub mod remove_package;
+pub mod resume_upload;
 pub mod revoke_token;
+pub mod room;
 pub mod sweep;

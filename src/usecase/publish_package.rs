@@ -4,8 +4,8 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use crate::domain::{Deed, Package, PackageDescription};
-use crate::store::{PackageFolder, StagedFile, Store, StoreError, audit, packages};
+use crate::domain::{Deed, Package, Sha256Digest, Submission};
+use crate::store::{PackageFolder, StagedFile, Store, StoreError, WriteTx, audit, packages};
 
 /// Pieces that may wait for the disk; what they hold bounds the memory of an upload.
 const WAITING_PIECES: usize = 8;
@@ -53,14 +53,28 @@ impl Receiving {
     }
 }
 
-/// Makes a package of a received file: moves it into place, then writes its row. Once this returns, both survive
-/// power loss; if it fails or is given up, neither is there.
+/// What came of publishing.
+#[derive(Debug)]
+pub enum Publication {
+    /// It is a package now.
+    Published(Package),
+    /// The file is not what its uploader expected; it has this hash. Nothing of it is kept.
+    OtherContents(Sha256Digest),
+}
+
+/// Makes a package of a received file: moves it into place, then writes its row; `also` is done in the same transaction. Once
+/// this returns, all of it survives power loss; if it fails or is given up, nothing of it is there.
 pub async fn publish(
     store: &Store,
     staged: StagedFile,
-    description: PackageDescription,
+    submission: Submission,
     deed: Deed,
-) -> Result<Package, StoreError> {
+    also: impl FnOnce(&WriteTx<'_>) -> Result<(), StoreError> + Send + 'static,
+) -> Result<Publication, StoreError> {
+    let Submission { description, expected_sha256 } = submission;
+    if expected_sha256.is_some_and(|expected| expected != staged.sha256()) {
+        return Ok(Publication::OtherContents(staged.sha256()));
+    }
     let moving = tokio::task::spawn_blocking(move || {
         let published = staged.publish(description.directory())?;
         Ok::<_, StoreError>((published, description))
@@ -70,7 +84,8 @@ pub async fn publish(
         let package = packages::insert(tx, description, published)?;
         let detail = format!("{} bytes, SHA-256 {}", package.length_bytes, package.sha256);
         audit::append(tx, &deed.done(format!("package/{}", package.id)).with(detail))?;
+        also(tx)?;
         Ok::<_, StoreError>(package)
     });
-    inserting.await
+    Ok(Publication::Published(inserting.await?))
 }

@@ -44,6 +44,10 @@ const CREATE_GROUPS: Access = Holders(&[Scope::CreateGroup, Scope::ReadWrite]);
 /// What is uploaded here is no artifact.
 const UPLOAD: Access = Holders(&[Scope::UploadNonstandardArtifact, Scope::ReadWrite]);
 
+/// Which scope is needed is seen when the package is there.
+const UPLOADERS: Access =
+    Holders(&[Scope::UploadSingleFile, Scope::UploadRootfsImage, Scope::UploadNonstandardArtifact, Scope::ReadWrite]);
+
 /// A route, who may call it, and the status that a good request of theirs gets.
 struct Row {
     method: &'static str,
@@ -57,9 +61,9 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 }
 
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
-/// registration to accept is not there (404); `auth/device` asks for its signature, and logging in and claiming for more than
+/// registration to accept is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device` asks for its signature, and logging in and claiming for more than
 /// nothing (400).
-const MATRIX: [Row; 31] = [
+const MATRIX: [Row; 39] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -85,6 +89,14 @@ const MATRIX: [Row; 31] = [
     row("POST", "/api/tender/v1/session/password", Session, 200),
     row("POST", "/api/tender/v1/claim", Anybody, 400),
     row("GET", "/api/tender/v1/audit", READ, 200),
+    row("OPTIONS", "/api/tender/v1/uploads", Anybody, 204),
+    row("GET", "/api/tender/v1/uploads", UPLOADERS, 200),
+    row("POST", "/api/tender/v1/uploads", UPLOADERS, 507),
+    row("GET", "/api/tender/v1/uploads/{upload}", UPLOADERS, 404),
+    row("PATCH", "/api/tender/v1/uploads/{upload}", UPLOADERS, 404),
+    row("POST", "/api/tender/v1/uploads/{upload}", UPLOADERS, 404),
+    row("DELETE", "/api/tender/v1/uploads/{upload}", UPLOADERS, 404),
+    row("POST", "/api/tender/v1/uploads/{upload}/package", UPLOADERS, 404),
     row("POST", "/oauth/token", ClientsWithScope, 200),
     row("POST", "/oauth/introspect", Clients, 200),
     row("POST", "/oauth/revoke", Clients, 200),
@@ -150,6 +162,7 @@ impl Installation {
             ("{device}", self.device_id.to_string()),
             ("{package}", self.package.to_string()),
             ("{group}", self.group.to_string()),
+            ("{upload}", "6f7483ac-5cde-467f-acf7-39e4b397e313".to_owned()),
             ("/static/{name...}", "/static/main.js".to_owned()),
             ("{name...}", self.uuid.clone()),
         ];
@@ -165,6 +178,15 @@ impl Installation {
                 let (boundary, body) = form(&metadata("v1"), Some(b"x"));
                 request.header(CONTENT_TYPE, format!("multipart/form-data; boundary={boundary}")).body(body)
             }
+            (_, "/api/tender/v1/uploads") => {
+                request.header("tus-resumable", "1.0.0").header("upload-length", "1000000000000000000")
+            }
+            ("POST", "/api/tender/v1/uploads/{upload}/package") => request.json(&json!({})),
+            ("PATCH" | "POST" | "DELETE", "/api/tender/v1/uploads/{upload}") => request
+                .header("tus-resumable", "1.0.0")
+                .header("x-http-method-override", "PATCH")
+                .header("upload-offset", "0")
+                .header(CONTENT_TYPE, "application/offset+octet-stream"),
             ("GET" | "DELETE", _) => request,
             (_, "/api/v1/update/check") => request.json(&Device::reports(MAC)),
             (_, "/api/v1/auth/device") => request.json(&self.device.authorization_body()),

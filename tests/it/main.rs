@@ -21,4 +21,5 @@ mod registrations;
 mod resolver;
 mod store;
 mod update;
+mod uploads;
 mod wire;

@@ -75,7 +75,7 @@ async fn judge(api: &Api, mut request: Request) -> Result<(KeyFingerprint, Optio
     match register_device::authorize(&api.store, &api.keys, &api.signature_turns, authorization).await? {
         Authorization::Granted(token) => Ok((fingerprint, Some(token))),
         Authorization::Pending => Ok((fingerprint, None)),
-        Authorization::TooLong => Err(ApiError::PayloadTooLarge(register_device::REGISTRATION_LIMIT_BYTES)),
+        Authorization::TooLong => Err(ApiError::PayloadTooLarge(register_device::REGISTRATION_LIMIT_BYTES as u64)),
         Authorization::BadSignature => Err(bad_signature()),
     }
 }

@@ -6,7 +6,9 @@ pub mod groups;
 pub mod packages;
 pub mod registrations;
 pub mod session;
+pub mod tus;
 mod upload;
+pub mod uploads;
 
 /// The longest JSON body of a person or script, in bytes: room for the identifiers of a hundred thousand devices.
 const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;

@@ -11,11 +11,12 @@ use futures_util::stream::{self, StreamExt};
 use multer::{Field, Multipart};
 use tokio::sync::Mutex;
 
-use crate::domain::PackageDescription;
+use crate::domain::Submission;
 use crate::http::body::RequestBody;
 use crate::http::error::ApiError;
 use crate::store::{PackageFolder, StagedFile};
 use crate::usecase::publish_package::Receiving;
+use crate::usecase::room::{Promise, Room};
 
 /// The part that holds the package.
 const FILE_PART: &str = "file";
@@ -23,6 +24,8 @@ const FILE_PART: &str = "file";
 const METADATA_LIMIT_BYTES: usize = 64 * 1024;
 /// How many metadata parts a form may have.
 const PARTS_LIMIT: usize = 256;
+/// After so many bytes there is a look at how much room is left.
+const ROOM_CHECK_BYTES: u64 = 8 << 20;
 /// How many bytes of a form may be something else than contents of its parts. The form's reader keeps a part's header in
 /// memory until it ends, so one that never ends must be stopped from outside.
 const FRAMING_LIMIT_BYTES: u64 = 1024 * 1024;
@@ -31,23 +34,54 @@ const FRAMING_LIMIT_BYTES: u64 = 1024 * 1024;
 /// refused.
 pub async fn receive(
     folder: &PackageFolder,
+    room: &Room,
     mut body: RequestBody,
-) -> Result<(StagedFile, PackageDescription), ApiError> {
+) -> Result<(StagedFile, Submission), ApiError> {
     let Some(boundary) = body.multipart_boundary() else {
         let refusal = ApiError::BadRequest("no file: send the package as a multipart/form-data form".to_owned());
         return Err(body.refuse(refusal).await);
     };
+    let intake = match room.admit(body.declared_length()).await? {
+        Ok(promise) => Intake { room, promise, unchecked_bytes: 0, length_bytes: 0 },
+        Err(refusal) => return Err(body.refuse(refusal.into()).await),
+    };
     let body = Arc::new(Mutex::new(body));
-    let form = Form::read(folder, boundary, body.clone()).await;
+    let form = Form::read(folder, intake, boundary, body.clone()).await;
     match form.and_then(Form::complete) {
-        Ok((receiving, description)) => {
+        Ok((receiving, submission)) => {
             let staged = receiving.finish().await?;
             if staged.length_bytes() == 0 {
                 return Err(ApiError::BadRequest("the file is empty".to_owned()));
             }
-            Ok((staged, description))
+            Ok((staged, submission))
         }
         Err(refusal) => Err(body.lock().await.refuse(refusal).await),
+    }
+}
+
+/// How much of a file has come in, of what there is room for.
+struct Intake<'a> {
+    room: &'a Room,
+    promise: Promise,
+    /// What has come in since there was last a look at the room.
+    unchecked_bytes: u64,
+    length_bytes: u64,
+}
+
+impl Intake<'_> {
+    /// So much more has come in. 413 if that is too much for one package, 507 if there is no room left: others write as well, and
+    /// some forms don't say how long they are.
+    async fn arrived(&mut self, bytes: usize) -> Result<(), ApiError> {
+        let bytes = bytes as u64;
+        self.promise.arrived(bytes);
+        self.length_bytes += bytes;
+        self.room.check_length(self.length_bytes)?;
+        self.unchecked_bytes += bytes;
+        if self.unchecked_bytes >= ROOM_CHECK_BYTES {
+            self.unchecked_bytes = 0;
+            self.room.check().await??;
+        }
+        Ok(())
     }
 }
 
@@ -60,12 +94,17 @@ struct Form {
 }
 
 impl Form {
-    async fn read(folder: &PackageFolder, boundary: String, body: Arc<Mutex<RequestBody>>) -> Result<Self, ApiError> {
+    async fn read(
+        folder: &PackageFolder,
+        mut intake: Intake<'_>,
+        boundary: String,
+        body: Arc<Mutex<RequestBody>>,
+    ) -> Result<Self, ApiError> {
         let framing = Framing::default();
         let mut parts = Multipart::new(OneAtATime::new(pieces(body.clone(), framing.clone())), boundary);
         let mut form = Self::default();
         while let Some(part) = parts.next_field().await.map_err(refusal)? {
-            form.read_part(folder, part, &framing).await?;
+            form.read_part(folder, &mut intake, part, &framing).await?;
         }
         // The form's reader may be waiting for a piece, and has the body until it is dropped.
         drop(parts);
@@ -77,7 +116,13 @@ impl Form {
         Ok(form)
     }
 
-    async fn read_part(&mut self, folder: &PackageFolder, part: Field<'_>, framing: &Framing) -> Result<(), ApiError> {
+    async fn read_part(
+        &mut self,
+        folder: &PackageFolder,
+        intake: &mut Intake<'_>,
+        part: Field<'_>,
+        framing: &Framing,
+    ) -> Result<(), ApiError> {
         let bad_request = |sentence: String| Err(ApiError::BadRequest(sentence));
         let Some(name) = part.name().map(str::to_owned) else {
             return bad_request("a part of the form has no name".to_owned());
@@ -86,7 +131,7 @@ impl Form {
         match (name == FILE_PART, is_file) {
             (true, true) if self.file.is_some() => bad_request("the form has more than one file".to_owned()),
             (true, true) => {
-                self.file = Some(receive_file(folder, part, framing).await?);
+                self.file = Some(receive_file(folder, intake, part, framing).await?);
                 Ok(())
             }
             (true, false) => bad_request("the part \"file\" must have a filename".to_owned()),
@@ -106,17 +151,23 @@ impl Form {
         }
     }
 
-    fn complete(self) -> Result<(Receiving, PackageDescription), ApiError> {
-        let description = PackageDescription::from_fields(self.fields)?;
+    fn complete(self) -> Result<(Receiving, Submission), ApiError> {
+        let submission = Submission::from_fields(self.fields)?;
         let file = self.file.ok_or_else(|| ApiError::BadRequest("no file: the part \"file\" is missing".to_owned()))?;
-        Ok((file, description))
+        Ok((file, submission))
     }
 }
 
-async fn receive_file(folder: &PackageFolder, mut part: Field<'_>, framing: &Framing) -> Result<Receiving, ApiError> {
+async fn receive_file(
+    folder: &PackageFolder,
+    intake: &mut Intake<'_>,
+    mut part: Field<'_>,
+    framing: &Framing,
+) -> Result<Receiving, ApiError> {
     let receiving = Receiving::begin(folder.clone());
     while let Some(piece) = part.chunk().await.map_err(refusal)? {
         framing.contents(piece.len());
+        intake.arrived(piece.len()).await?;
         if !receiving.push(piece).await {
             // Writing failed: asking for the result tells why.
             return Err(receiving

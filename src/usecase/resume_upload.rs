@@ -1,0 +1,321 @@
+//! Uploads that survive bad networks, restarts and power cuts: each has a row that says how much of its file counts. What is
+//! acknowledged is on disk, and an upload that nobody goes on with is given up after a while.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedMutexGuard, mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::publish_package::{self, Publication};
+use super::room::{Refusal, Room};
+use crate::auth::checksum::{Checksum, ChecksumAlgorithm};
+use crate::domain::{Actor, Deed, Submission};
+use crate::store::uploads::{self, PendingUpload};
+use crate::store::{PackageFolder, Progress, ResumableFile, StagedFile, Store, StoreError, WriteTx, audit};
+
+/// Uploads at most that are not finished.
+const PENDING: usize = 100;
+/// Pieces that may wait for the disk; what they hold bounds the memory of an upload.
+const WAITING_PIECES: usize = 8;
+/// After so many bytes an upload that goes on is put on disk and noted, so that a crash costs no more.
+pub const CHECKPOINT_BYTES: u64 = 32 << 20;
+
+/// Why an upload is not begun.
+#[derive(Debug)]
+pub enum NotBegun {
+    /// It is too large, or there is no room.
+    Refused(Refusal),
+    /// Too many are unfinished.
+    TooMany,
+}
+
+/// Whoever works on an upload; another who wants to interrupts it. A client whose connection broke comes again long before
+/// the old connection is known to be dead.
+#[derive(Debug)]
+pub struct Turn {
+    turns: Arc<Turns>,
+    id: Uuid,
+    interrupted: CancellationToken,
+    /// `None` only while this is dropped.
+    slot: Option<OwnedMutexGuard<()>>,
+}
+
+impl Turn {
+    /// Ends when another one wants to work on the upload.
+    pub fn interrupted(&self) -> &CancellationToken {
+        &self.interrupted
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.slot.take();
+        let mut slots = self.turns.slots();
+        if slots.get(&self.id).is_some_and(|slot| Arc::strong_count(&slot.queue) == 1) {
+            slots.remove(&self.id);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Turns(Mutex<HashMap<Uuid, Slot>>);
+
+#[derive(Debug, Clone, Default)]
+struct Slot {
+    queue: Arc<tokio::sync::Mutex<()>>,
+    working: CancellationToken,
+}
+
+impl Turns {
+    fn slots(&self) -> MutexGuard<'_, HashMap<Uuid, Slot>> {
+        // What is locked here is a plain map: no panic leaves it half changed.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The uploads of a server.
+#[derive(Clone)]
+pub struct ResumableUploads {
+    store: Store,
+    folder: PackageFolder,
+    room: Room,
+    lifetime: Duration,
+    turns: Arc<Turns>,
+}
+
+impl ResumableUploads {
+    /// Uploads into `folder` that are given up when nothing has come for `lifetime`.
+    pub fn new(store: Store, folder: PackageFolder, room: Room, lifetime: Duration) -> Self {
+        Self { store, folder, room, lifetime, turns: Arc::default() }
+    }
+
+    /// Begins an upload of this length. `metadata` is what the client says about it, as it wrote it.
+    pub async fn begin(
+        &self,
+        length_bytes: u64,
+        metadata: String,
+        deed: Deed,
+    ) -> Result<Result<PendingUpload, NotBegun>, StoreError> {
+        if self.store.read(uploads::list).await?.len() >= PENDING {
+            return Ok(Err(NotBegun::TooMany));
+        }
+        // Held until the row is there, which promises the same.
+        let _promise = match self.room.admit(Some(length_bytes)).await? {
+            Ok(promise) => promise,
+            Err(refusal) => return Ok(Err(NotBegun::Refused(refusal))),
+        };
+        let (id, folder) = (Uuid::new_v4(), self.folder.clone());
+        blocking(move || folder.create_resumable(id)).await?;
+        let lifetime = self.lifetime;
+        let inserting = self.store.write(move |tx| {
+            let (created, progress) = (tx.now(), Progress::none());
+            let actor = deed.actor.clone();
+            let expires = created.saturating_add(lifetime);
+            let upload = PendingUpload { id, actor, length_bytes, progress, metadata, created, expires };
+            uploads::insert(tx, &upload)?;
+            audit::append(tx, &deed.done(target(id)).with(format!("{length_bytes} bytes")))?;
+            Ok::<_, StoreError>(upload)
+        });
+        let inserted = inserting.await;
+        if inserted.is_err() {
+            self.delete_file(id).await;
+        }
+        inserted.map(Ok)
+    }
+
+    /// The uploads that `actor` has begun and not finished.
+    pub async fn list(&self, actor: &Actor) -> Result<Vec<PendingUpload>, StoreError> {
+        let mut all = self.store.read(uploads::list).await?;
+        all.retain(|upload| upload.actor == *actor);
+        Ok(all)
+    }
+
+    /// The upload of this name, for whoever began it: as it is once nobody writes to it any more.
+    pub async fn take(&self, id: Uuid, actor: &Actor) -> Result<Option<(Turn, PendingUpload)>, StoreError> {
+        // Nobody else's upload is interrupted.
+        if !self.store.read(move |connection| uploads::find(connection, id)).await?.is_some_and(|is| is.actor == *actor)
+        {
+            return Ok(None);
+        }
+        let turn = self.turn(id).await;
+        let now = self.store.clock().now();
+        let upload = self.store.read(move |connection| uploads::find(connection, id)).await?;
+        Ok(upload.filter(|upload| now < upload.expires).map(|upload| (turn, upload)))
+    }
+
+    async fn turn(&self, id: Uuid) -> Turn {
+        let queue = {
+            let mut slots = self.turns.slots();
+            let slot = slots.entry(id).or_default();
+            slot.working.cancel();
+            slot.queue.clone()
+        };
+        let slot = Some(queue.lock_owned().await);
+        let interrupted = CancellationToken::new();
+        self.turns.slots().entry(id).or_default().working = interrupted.clone();
+        Turn { turns: self.turns.clone(), id, interrupted, slot }
+    }
+
+    /// Opens an upload for more, whose checksum is made by `checksum` if there is one to compare.
+    pub async fn open(
+        &self,
+        upload: &PendingUpload,
+        checksum: Option<ChecksumAlgorithm>,
+    ) -> Result<Appending, StoreError> {
+        let (folder, id, progress) = (self.folder.clone(), upload.id, upload.progress);
+        let file = blocking(move || folder.open_resumable(id, progress)).await?;
+        Ok(Appending::begin(file, checksum))
+    }
+
+    /// Notes how far an upload is: from then on that much is acknowledged. Returns the upload as it is then; `None` if it is
+    /// gone.
+    pub async fn advance(&self, id: Uuid, progress: Progress) -> Result<Option<PendingUpload>, StoreError> {
+        let lifetime = self.lifetime;
+        self.store.write(move |tx| uploads::advance(tx, id, progress, tx.now().saturating_add(lifetime))).await
+    }
+
+    /// Whether what was taken in still has room.
+    pub async fn check_room(&self) -> Result<Result<(), Refusal>, StoreError> {
+        self.room.check().await
+    }
+
+    /// The file of an upload that is complete, to be looked at before it is published.
+    pub async fn stage(&self, upload: &PendingUpload) -> Result<StagedFile, StoreError> {
+        let (folder, id, progress) = (self.folder.clone(), upload.id, upload.progress);
+        blocking(move || folder.stage_resumable(id, progress)).await
+    }
+
+    /// Makes a package of a complete upload, which is gone then. One whose contents are not what was expected is gone, too.
+    pub async fn finish(
+        &self,
+        turn: Turn,
+        staged: StagedFile,
+        submission: Submission,
+        deed: Deed,
+    ) -> Result<Publication, StoreError> {
+        let id = turn.id;
+        let remove_row = move |tx: &WriteTx<'_>| uploads::remove(tx, id).map(|_| ());
+        let publication = publish_package::publish(&self.store, staged, submission, deed, remove_row).await?;
+        if let Publication::OtherContents(_) = publication {
+            self.store.write(move |tx| uploads::remove(tx, id)).await?;
+        }
+        self.delete_file(id).await;
+        Ok(publication)
+    }
+
+    /// Gives an upload up.
+    pub async fn discard(&self, turn: Turn, deed: Deed) -> Result<(), StoreError> {
+        let id = turn.id;
+        let removing = self.store.write(move |tx| {
+            uploads::remove(tx, id)?;
+            audit::append(tx, &deed.done(target(id)))
+        });
+        removing.await?;
+        self.delete_file(id).await;
+        Ok(())
+    }
+
+    /// Gives up uploads that nobody goes on with; returns how many. Writes nothing if there is none.
+    pub async fn expire(&self) -> Result<usize, StoreError> {
+        let now = self.store.clock().now();
+        let expired = self.store.read(move |connection| uploads::expired(connection, now)).await?;
+        for id in &expired {
+            let id = *id;
+            let _turn = self.turn(id).await;
+            self.store.write(move |tx| uploads::remove(tx, id)).await?;
+            self.delete_file(id).await;
+        }
+        Ok(expired.len())
+    }
+
+    /// A file that cannot be deleted now is swept at the next start.
+    async fn delete_file(&self, id: Uuid) {
+        let folder = self.folder.clone();
+        if let Err(error) = blocking(move || folder.remove_resumable(id)).await {
+            tracing::warn!(upload = %id, %error, "the file of an upload stays until the next start");
+        }
+    }
+}
+
+/// Deletes files whose upload has no row; returns how many. For the start, before any is begun.
+pub async fn sweep(store: &Store, folder: &PackageFolder) -> Result<usize, StoreError> {
+    let known: HashSet<Uuid> = store.read(uploads::list).await?.iter().map(|upload| upload.id).collect();
+    let folder = folder.clone();
+    blocking(move || Ok(folder.sweep_resumable(&known))).await
+}
+
+/// What the audit log calls an upload.
+fn target(id: Uuid) -> String {
+    format!("upload/{id}")
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Abandoned)?
+}
+
+enum Order {
+    Write(Bytes),
+    Sync(oneshot::Sender<(Progress, Option<Checksum>)>),
+}
+
+/// An upload to which more is written, on a thread that may block.
+#[derive(Debug)]
+pub struct Appending {
+    orders: mpsc::Sender<Order>,
+    working: JoinHandle<Result<(), StoreError>>,
+}
+
+impl Appending {
+    fn begin(mut file: ResumableFile, checksum: Option<ChecksumAlgorithm>) -> Self {
+        let (orders, mut arriving) = mpsc::channel(WAITING_PIECES);
+        let working = tokio::task::spawn_blocking(move || {
+            let mut checksum = checksum.map(ChecksumAlgorithm::begin);
+            while let Some(order) = arriving.blocking_recv() {
+                match order {
+                    Order::Write(bytes) => {
+                        file.write(&bytes)?;
+                        if let Some(checksum) = &mut checksum {
+                            checksum.update(&bytes);
+                        }
+                    }
+                    Order::Sync(reply) => {
+                        let sum = checksum.as_ref().map(|checksum| checksum.clone().finish());
+                        // Whoever asked may be gone; what is on disk is on disk.
+                        let _ = reply.send((file.sync()?, sum));
+                    }
+                }
+            }
+            Ok(())
+        });
+        Self { orders, working }
+    }
+
+    /// Adds a piece, waiting for the disk if it is behind. `false`: writing failed, and [`Appending::failure`] says why.
+    pub async fn push(&self, bytes: Bytes) -> bool {
+        self.orders.send(Order::Write(bytes)).await.is_ok()
+    }
+
+    /// Puts what was added on disk. Returns how far the upload is, and the checksum of all that was added. `None`: writing
+    /// failed.
+    pub async fn sync(&self) -> Option<(Progress, Option<Checksum>)> {
+        let (reply, synced) = oneshot::channel();
+        self.orders.send(Order::Sync(reply)).await.ok()?;
+        synced.await.ok()
+    }
+
+    /// Why writing failed.
+    pub async fn failure(self) -> StoreError {
+        drop(self.orders);
+        match self.working.await {
+            Ok(Err(error)) => error,
+            _ => StoreError::Abandoned,
+        }
+    }
+}
