@@ -60,6 +60,8 @@ pub enum ApiError {
     UnprocessableContent(String),
     /// 460: the piece of an upload was damaged on the way (tus 1.0, extension checksum).
     ChecksumMismatch,
+    /// 503: what is asked for needs the disk, which takes no writes.
+    ReadOnly,
     /// 507: there is no room.
     InsufficientStorage(String),
 }
@@ -91,6 +93,7 @@ impl ApiError {
             Self::OAuth(error) if error.is_about_the_client() => StatusCode::UNAUTHORIZED,
             Self::OAuth(_) => StatusCode::BAD_REQUEST,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
             Self::InsufficientStorage(_) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
@@ -117,6 +120,9 @@ impl ApiError {
             | Self::Conflict(sentence)
             | Self::UnprocessableContent(sentence)
             | Self::InsufficientStorage(sentence) => sentence.clone(),
+            Self::ReadOnly => {
+                "the server's disk cannot be written to: its log says why; devices still get their updates".to_owned()
+            }
             Self::UnsupportedVersion => "the header Tus-Resumable must be 1.0.0".to_owned(),
             Self::ChecksumMismatch => "this piece was damaged on the way: send it again".to_owned(),
             Self::Unauthorized(sentence) | Self::NotFound(sentence) | Self::Gone(sentence) => (*sentence).to_owned(),
@@ -190,6 +196,10 @@ impl From<StoreError> for ApiError {
             return Self::InsufficientStorage(
                 "the server's disk is full: delete packages that are not needed".to_owned(),
             );
+        }
+        if error.is_read_only() {
+            tracing::error!(%error, "the disk cannot be written to");
+            return Self::ReadOnly;
         }
         Self::internal(error)
     }

@@ -92,6 +92,19 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// Whether the file system takes no writes at all: what becomes of flash at its end.
+    pub fn is_read_only(&self) -> bool {
+        match self {
+            // What is looked at stays readable, so an error of the disk is one of writing.
+            Self::Database(error) => matches!(
+                error.sqlite_error_code(),
+                Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::SystemIoFailure)
+            ),
+            Self::File { error, .. } => error.kind() == io::ErrorKind::ReadOnlyFilesystem,
+            _ => false,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -82,7 +82,13 @@ pub async fn authorize(
     if is_too_long {
         return Ok(Authorization::TooLong);
     }
-    note_registration(store, report, public_key_pem, fingerprint).await?;
+    match note_registration(store, report, public_key_pem, fingerprint).await {
+        // The device comes again; any other answer would have it come again at once.
+        Err(error) if error.is_disk_full() || error.is_read_only() => {
+            tracing::error!(%error, "a registration could not be kept");
+        }
+        noted => noted?,
+    }
     Ok(Authorization::Pending)
 }
 

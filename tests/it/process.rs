@@ -3,5 +3,6 @@
 mod clients;
 mod commands;
 mod death;
+mod degraded;
 mod serving;
 mod users;
