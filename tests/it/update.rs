@@ -337,3 +337,17 @@ async fn a_public_url_wins_over_everything() {
         assert_eq!(base_url(&check_with(&device, headers).await), "https://public.example/tender");
     }
 }
+
+#[tokio::test]
+async fn a_forged_host_reaches_nobody_but_its_sender() {
+    let server = TestServer::start_with(|config| config.trusted_proxies = vec!["10.0.0.0/8".parse().unwrap()]).await;
+    let (server, admin, forger, _) = assigned_device_on(server, "v1", &[("v1", &[])]).await;
+    let victim = server.accepted_device("00:11:22:33:44:66").await;
+    let id = admin.device_id(&victim).await;
+    admin.patch("/api/v1/groups/1/devices", json!({ "add": [id], "remove": [] })).await.ok();
+    // Both are in the same state, for which the answer is remembered.
+    for forged in [[("Host", "evil.example")], [("X-Forwarded-Host", "evil.example")]] {
+        check_with(&forger, &forged).await.ok();
+        assert_eq!(base_url(&victim.check().await), server.url());
+    }
+}

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap};
-use reqwest::{Client, Method, RequestBuilder};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder};
 use rsa::pkcs1v15::SigningKey;
 use rsa::pkcs8::{EncodePublicKey, LineEnding};
 use rsa::rand_core::OsRng;
@@ -59,7 +59,11 @@ impl Reply {
 
 /// A client for plain HTTP; reqwest has no TLS of its own here.
 pub(super) fn http_client() -> Client {
-    http_client_at(Ipv4Addr::LOCALHOST)
+    client_builder().build().unwrap()
+}
+
+fn client_builder() -> ClientBuilder {
+    Client::builder().tls_backend_preconfigured(client_config(Trust::Nobody).unwrap())
 }
 
 /// A client that is at an address of its own: all of 127.0.0.0/8 is this machine.
@@ -70,8 +74,7 @@ fn http_client_elsewhere() -> Client {
 }
 
 pub(super) fn http_client_at(address: Ipv4Addr) -> Client {
-    let tls = client_config(Trust::Nobody).unwrap();
-    Client::builder().tls_backend_preconfigured(tls).local_address(Some(address.into())).build().unwrap()
+    client_builder().local_address(Some(address.into())).build().unwrap()
 }
 
 /// Somebody without a token, who may ask anything.
@@ -87,7 +90,9 @@ impl Anonymous {
 
     /// Somebody at an address where nobody was before: what fails too often from one waits for its answer.
     pub fn elsewhere(url: &str) -> Self {
-        Self { url: url.to_owned(), client: http_client_elsewhere() }
+        // Of IPv6 this machine has one address only.
+        let client = if url.contains("://[") { http_client() } else { http_client_elsewhere() };
+        Self { url: url.to_owned(), client }
     }
 
     /// A request that is not sent yet; `path` begins with a slash.

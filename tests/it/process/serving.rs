@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::harness::process::{ServerProcess, assert_refused, create_token, package_files_below, run, tender};
 use crate::harness::raw::{Raw, eventually};
+use crate::harness::{Device, Operator};
 
 const SERVE: [&str; 5] = ["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"];
 
@@ -215,4 +216,27 @@ async fn attacks_leave_the_servers_memory_bounded() {
     server.operator(&token).package("v1", &[], &vec![7; 48 * 1024 * 1024]).await;
     let grown = server.peak_memory().saturating_sub(before);
     assert!(grown < 24 * 1024 * 1024, "{} MiB more", grown / 1024 / 1024);
+}
+
+#[tokio::test]
+async fn devices_on_every_interface_get_an_address_that_they_reach() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = tender(folder.path());
+    command.args(["serve", "--data-dir", "data", "--listen", "[::]:0"]);
+    let server = ServerProcess::launch(command).await;
+    let port = server.url.rsplit_once(':').unwrap().1.to_owned();
+    let token = create_token(folder.path());
+    for (number, host) in ["127.0.0.1", "127.0.0.2", "[::1]", "localhost"].into_iter().enumerate() {
+        let url = format!("http://{host}:{port}");
+        let operator = Operator::new(&url, token.clone());
+        let mut device = Device::new(&url, &format!("00:11:22:33:44:{number:02x}"));
+        assert_eq!(device.authorize().await.status, 401);
+        operator.accept(&device).await;
+        device.authorize().await.ok();
+        let package = operator.package("v1", &[], host.as_bytes()).await;
+        operator.group(&[operator.device_id(&device).await], &[package], "exact_match,v1").await;
+        let offer = device.check().await.ok();
+        assert!(offer["uri"].as_str().unwrap().starts_with(&format!("{url}/local_storage/")), "{offer}");
+        assert_eq!(device.download(&offer).await, host.as_bytes());
+    }
 }
