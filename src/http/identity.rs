@@ -87,8 +87,11 @@ pub async fn session(api: &Api, head: &Head) -> Result<Option<Session>, ApiError
     let now = api.store.clock().steady();
     let session = api.store.read(move |connection| sessions::find(connection, token_hash, now)).await?;
     let Some(session) = session else { return Ok(None) };
-    if session.should_note_use(now) {
-        api.store.write(move |tx| sessions::note_use(tx, token_hash, now)).await?;
+    if session.should_note_use(now)
+        && let Err(error) = api.store.write(move |tx| sessions::note_use(tx, token_hash, now)).await
+    {
+        // On a disk that is full people must still get in, to see that and make room.
+        tracing::warn!(%error, "the use of a session could not be noted");
     }
     Ok(Some(session))
 }
