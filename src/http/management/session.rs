@@ -148,7 +148,7 @@ pub async fn change_password(
     let name = holder.session.user;
     let new = Password::parse(new, &name)?;
     let attempt = attempt(&api, &request.head, Some(name), current);
-    let login = api.doorkeeper.change_password(&api.store, &api.audit, attempt, new).await?;
+    let login = api.doorkeeper.change_password(&api.store, attempt, new).await?;
     begun(&api, &request.head, login, "the current password is wrong")
 }
 

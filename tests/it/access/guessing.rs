@@ -82,6 +82,31 @@ async fn a_browser_that_is_known_is_let_through_while_others_guess() {
 }
 
 #[tokio::test]
+async fn a_shut_door_does_not_tell_by_its_notes_whose_names_there_are() {
+    let server = TestServer::start().await;
+    server.add_user("anna", Role::Admin).await;
+    let failing = (0..60).map(|number| {
+        let mut browser = server.browser();
+        async move { browser.log_in(&format!("nobody{number}"), "not the password").await.status }
+    });
+    let statuses = futures_util::future::join_all(failing).await;
+    let wrong = statuses.iter().filter(|status| **status == 401).count();
+    assert_eq!(wrong, 50);
+    let mut noted = Vec::new();
+    for name in ["nobody", "anna"] {
+        for _ in 0..20 {
+            server.browser().log_in(name, "not the password").await.error(429);
+        }
+        noted.push(server.rows("audit_log"));
+    }
+    // Whether something was written is seen by how long the answer takes.
+    assert_eq!(noted[0], noted[1]);
+    let query = "SELECT count(*) FROM audit_log WHERE outcome = 'denied' AND detail = ''";
+    let denied: i64 = server.database().query_row(query, [], |row| row.get(0)).unwrap();
+    assert_eq!(denied, 50, "each wrong password is noted");
+}
+
+#[tokio::test]
 async fn devices_that_fail_lock_nobody_out() {
     let server = TestServer::start().await;
     server.add_user("anna", Role::Admin).await;
