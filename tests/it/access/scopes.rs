@@ -49,6 +49,17 @@ async fn an_upload_needs_the_scope_of_its_artifacts_type() {
 }
 
 #[tokio::test]
+async fn whoever_may_upload_nothing_is_not_told_to_get_the_scope_for_everything() {
+    let server = TestServer::start().await;
+    let reader = holder_of(&server, &[Scope::ReadOnly]).await;
+    let sentence = reader.upload(form(&metadata("v1"), Some(b"a plain file"))).await.error(403);
+    for scope in Scope::UPLOADS {
+        assert!(sentence.contains(scope.name()), "{sentence}");
+    }
+    assert!(!sentence.contains("rdfm_admin_rw"), "{sentence}");
+}
+
+#[tokio::test]
 async fn a_scope_for_groups_creates_groups_and_nothing_else() {
     let server = TestServer::start().await;
     let creator = holder_of(&server, &[Scope::CreateGroup]).await;
