@@ -124,8 +124,11 @@ impl Doorkeeper {
         };
         let deed = Deed { actor: Actor::new(ActorKind::User, user.name.as_str()), address, action: Action::LogIn };
         let token = Credential::generate()?;
-        let begins = begin_session(store, &user, renewed, &token, deed).await?;
-        Ok(if begins { Login::In(token, user) } else { Login::Out(Refused::Wrong) })
+        if begin_session(store, &user, renewed, &token, deed).await? {
+            return Ok(Login::In(token, user));
+        }
+        note_failure(store, log, Refused::Wrong, Some(user), address).await;
+        Ok(Login::Out(Refused::Wrong))
     }
 
     /// Gives somebody who knows the present password a new one, ends all their sessions, and begins another. That they don't
@@ -268,4 +271,23 @@ async fn begin_session(
         Ok(is_unchanged)
     });
     beginning.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_plant_that_logs_in_from_one_address_is_not_held_up() {
+        let doorkeeper = Doorkeeper::default();
+        let address = Some(IpAddr::from([10, 0, 0, 7]));
+        for number in 0..200 {
+            let name: UserName = format!("user{number}").parse().unwrap();
+            let password = Zeroizing::default();
+            let attempt = LoginAttempt { name: Some(name.clone()), password, address, browser: None };
+            let admission = doorkeeper.admission(&attempt, Timestamp::from_unix_seconds(1_800_000_000));
+            assert_eq!(admission, Admission::After(Duration::ZERO), "{name}");
+            doorkeeper.forgive(&name, address, None);
+        }
+    }
 }
