@@ -212,7 +212,9 @@ impl Guard for Uploading {
         if Scope::UPLOADS.iter().any(|scope| scopes.allow(*scope)) {
             return Ok(Uploader { deed, scopes });
         }
-        Err(Refusal { error: missing(Scope::ReadWrite), deed: Some(deed) })
+        let scopes = Scope::UPLOADS.map(Scope::name).join(", ");
+        let error = ApiError::Forbidden(format!("a scope for uploads is missing: one of {scopes}"));
+        Err(Refusal { error, deed: Some(deed) })
     }
 
     fn audience(&self) -> Audience {
@@ -281,9 +283,5 @@ fn begin(api: &Api, head: &Head, identity: Identity, action: Action) -> Result<(
 
 /// 403 that names the scope which is missing.
 pub fn require(scopes: &Scopes, needed: Scope) -> Result<(), ApiError> {
-    if scopes.allow(needed) { Ok(()) } else { Err(missing(needed)) }
-}
-
-fn missing(scope: Scope) -> ApiError {
-    ApiError::Forbidden(format!("the scope {scope} is missing"))
+    if scopes.allow(needed) { Ok(()) } else { Err(ApiError::Forbidden(format!("the scope {needed} is missing"))) }
 }

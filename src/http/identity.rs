@@ -8,8 +8,7 @@ use super::Api;
 use super::error::ApiError;
 use super::request::Head;
 use super::session_cookie;
-use crate::auth::access_token;
-use crate::auth::credential;
+use crate::auth::{access_token, credential, device_token};
 use crate::domain::{Actor, ActorKind, Scope, Scopes};
 use crate::store::StoreError;
 use crate::store::sessions::{self, Session};
@@ -65,6 +64,10 @@ pub async fn identify(api: &Api, head: &Head) -> Result<Identity, ApiError> {
 async fn by_token(api: &Api, text: &str) -> Result<Option<Identity>, StoreError> {
     let clock = api.store.clock();
     let Some(token) = access_token::verify(&api.keys, text, clock.now(), clock.steady()) else {
+        // A device's token opens nothing here, and whoever is told it could pass for the device.
+        if device_token::verify(&api.keys, text, clock.steady()).is_some() {
+            return Ok(None);
+        }
         return Ok(by_provider(api, text).await);
     };
     let kind = if token.client.is_some() { ActorKind::Client } else { ActorKind::Token };
@@ -87,8 +90,11 @@ pub async fn session(api: &Api, head: &Head) -> Result<Option<Session>, ApiError
     let now = api.store.clock().steady();
     let session = api.store.read(move |connection| sessions::find(connection, token_hash, now)).await?;
     let Some(session) = session else { return Ok(None) };
-    if session.should_note_use(now) {
-        api.store.write(move |tx| sessions::note_use(tx, token_hash, now)).await?;
+    if session.should_note_use(now)
+        && let Err(error) = api.store.write(move |tx| sessions::note_use(tx, token_hash, now)).await
+    {
+        // On a disk that is full people must still get in, to see that and make room.
+        tracing::warn!(%error, "the use of a session could not be noted");
     }
     Ok(Some(session))
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::StoreError;
@@ -39,17 +40,21 @@ pub enum Claim {
     UnknownPackages,
 }
 
+/// Packages whose kinds are read at once: each may take some 16 MiB of memory.
+const JUDGING: usize = 2;
+
 /// The folder of the stored packages.
 #[derive(Debug, Clone)]
 pub struct PackageFolder {
     root: Arc<Path>,
+    judging: Arc<Semaphore>,
 }
 
 impl PackageFolder {
     /// Takes the folder, making what is missing.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         create_private_directory(&root.join(UPLOADS))?;
-        Ok(Self { root: root.into() })
+        Ok(Self { root: root.into(), judging: Arc::new(Semaphore::new(JUDGING)) })
     }
 
     /// Where it is.
@@ -249,7 +254,9 @@ impl StagedFile {
     /// What its payloads are, which says which scopes its upload needs.
     pub async fn artifact_kinds(&self) -> Result<ArtifactKinds, StoreError> {
         let path = self.place.path().to_path_buf();
+        let turn = self.folder.judging.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
         let reading = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             File::open(&path).and_then(ArtifactKinds::read).map_err(|error| StoreError::file(path, error))
         });
         reading.await.map_err(|_| StoreError::Abandoned)?

@@ -40,6 +40,17 @@ pub enum UserChange {
     LastAdmin,
 }
 
+/// What came of adding the first administrator.
+#[derive(Debug, PartialEq, Eq)]
+pub enum FirstAdmin {
+    /// Here it is.
+    Added(User),
+    /// There is or ever was one.
+    Already,
+    /// Another user has this name.
+    NameTaken,
+}
+
 /// Adds a user; `None` if the name is taken.
 pub fn add(
     tx: &WriteTx<'_>,
@@ -47,12 +58,15 @@ pub fn add(
     role: Role,
     password_hash: &PasswordHash,
 ) -> Result<Option<UserId>, StoreError> {
-    note_admin(tx, role)?;
-    let inserted = tx.connection().execute(
-        "INSERT INTO users (name, role, password_hash, created_at) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
-        (name.as_str(), role.name(), password_hash.as_str(), tx.now()),
-    )?;
-    Ok((inserted == 1).then(|| UserId(tx.connection().last_insert_rowid())))
+    let sql = "INSERT INTO users (name, role, password_hash, created_at) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT DO NOTHING RETURNING id";
+    let values = (name.as_str(), role.name(), password_hash.as_str(), tx.now());
+    let id = tx.connection().query_row(sql, values, |row| row.get(0)).optional()?;
+    // Not for a name that is taken: that would close the first run without an administrator.
+    if id.is_some() {
+        note_admin(tx, role)?;
+    }
+    Ok(id)
 }
 
 /// From the first administrator on nobody can claim the installation any more.
@@ -65,15 +79,16 @@ pub fn is_claimed(connection: &Connection) -> Result<bool, StoreError> {
     Ok(facts::find(connection, CLAIMED)?.is_some())
 }
 
-/// Adds the first administrator; `None` if there is or ever was one, or the name is taken.
-pub fn claim(tx: &WriteTx<'_>, name: &UserName, password_hash: &PasswordHash) -> Result<Option<User>, StoreError> {
+/// Adds the first administrator.
+pub fn claim(tx: &WriteTx<'_>, name: &UserName, password_hash: &PasswordHash) -> Result<FirstAdmin, StoreError> {
     if is_claimed(tx.connection())? {
-        return Ok(None);
+        return Ok(FirstAdmin::Already);
     }
-    match add(tx, name, Role::Admin, password_hash)? {
-        Some(_) => find(tx.connection(), name),
-        None => Ok(None),
-    }
+    let user = match add(tx, name, Role::Admin, password_hash)? {
+        Some(_) => find(tx.connection(), name)?,
+        None => None,
+    };
+    Ok(user.map_or(FirstAdmin::NameTaken, FirstAdmin::Added))
 }
 
 /// All users, by name.

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::auth::throttle::{Admission, Patience, Throttle, network};
-use crate::domain::{AuditEntry, AuditRetention, Deed, Outcome};
+use crate::domain::{Actor, ActorKind, AuditEntry, AuditRetention, Deed, Outcome};
 use crate::store::{Store, StoreError, audit};
 
 /// How many failures of one kind by one actor are noted in [`FAILURE_WINDOW`]: a script that runs into the same refusal again
@@ -37,16 +37,22 @@ fn at_most<K: Eq + std::hash::Hash + Clone>(times: u32, window: Duration) -> Thr
 }
 
 impl AuditLog {
-    /// Notes an attempt that failed, unless the same was noted many times of late. The attempt has its answer either way, so
-    /// a log that cannot be written is only told to the journal.
+    /// Notes an attempt that failed, unless the same was noted many times of late.
     pub async fn note_failure(&self, store: &Store, entry: AuditEntry) {
-        let mut deed = entry.deed.clone();
-        deed.address = deed.address.map(network);
-        let key = (deed, entry.outcome);
-        if self.failures.begin(&key, store.clock().steady()) == Admission::After(Duration::ZERO)
-            && let Err(error) = store.write(move |tx| audit::append(tx, &entry)).await
-        {
-            tracing::error!(%error, "the audit log could not be written");
+        self.note_at_times(store, entry.deed.clone(), entry).await;
+    }
+
+    /// The same, but whoever it was, the failures of one address count together.
+    pub async fn note_failure_at(&self, store: &Store, entry: AuditEntry) {
+        let actor = Actor::new(ActorKind::Anonymous, "");
+        self.note_at_times(store, Deed { actor, ..entry.deed.clone() }, entry).await;
+    }
+
+    async fn note_at_times(&self, store: &Store, counted: Deed, entry: AuditEntry) {
+        let counted = Deed { address: counted.address.map(network), ..counted };
+        let admission = self.failures.begin(&(counted, entry.outcome), store.clock().steady());
+        if admission == Admission::After(Duration::ZERO) {
+            note(store, entry).await;
         }
     }
 
@@ -57,6 +63,13 @@ impl AuditLog {
             Admission::After(_) => store.write(move |tx| audit::append(tx, &entry)).await,
             Admission::Locked(_) => Ok(()),
         }
+    }
+}
+
+/// Notes something that has its answer either way: a log that cannot be written is only told to the journal.
+pub async fn note(store: &Store, entry: AuditEntry) {
+    if let Err(error) = store.write(move |tx| audit::append(tx, &entry)).await {
+        tracing::error!(%error, "the audit log could not be written");
     }
 }
 

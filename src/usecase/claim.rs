@@ -9,7 +9,7 @@ use super::log_in::{Doorkeeper, LoginError};
 use crate::auth::password::Password;
 use crate::auth::{Credential, credential};
 use crate::domain::{Action, Actor, ActorKind, CredentialHash, Deed, Timestamp, UserName};
-use crate::store::users::User;
+use crate::store::users::{FirstAdmin, User};
 use crate::store::{Store, StoreError, audit, sessions, users};
 
 /// How long a claim code is good for.
@@ -33,6 +33,8 @@ pub enum Claimed {
     Expired,
     /// That is not the code.
     WrongCode,
+    /// Another user has this name.
+    NameTaken,
 }
 
 /// Makes a claim code, if nobody has claimed this installation yet.
@@ -88,11 +90,17 @@ pub async fn claim(
     let token = Credential::generate()?;
     let token_hash = token.hash();
     let claiming = store.write(move |tx| {
-        let Some(user) = users::claim(tx, &name, &hash)? else { return Ok(None) };
-        sessions::insert(tx, token_hash, user.id, now)?;
-        let deed = Deed { actor: Actor::new(ActorKind::User, name.as_str()), address, action: Action::Claim };
-        audit::append(tx, &deed.done(format!("user/{name}")))?;
-        Ok::<_, StoreError>(Some(user))
+        let first = users::claim(tx, &name, &hash)?;
+        if let FirstAdmin::Added(user) = &first {
+            sessions::insert(tx, token_hash, user.id, now)?;
+            let deed = Deed { actor: Actor::new(ActorKind::User, name.as_str()), address, action: Action::Claim };
+            audit::append(tx, &deed.done(format!("user/{name}")))?;
+        }
+        Ok::<_, StoreError>(first)
     });
-    Ok(claiming.await?.map_or(Claimed::Already, |user| Claimed::Now(token, user)))
+    Ok(match claiming.await? {
+        FirstAdmin::Added(user) => Claimed::Now(token, user),
+        FirstAdmin::Already => Claimed::Already,
+        FirstAdmin::NameTaken => Claimed::NameTaken,
+    })
 }

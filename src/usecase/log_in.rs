@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 use zeroize::Zeroizing;
 
-use super::audit_log::AuditLog;
+use super::audit_log::{self, AuditLog};
 use crate::auth::Credential;
 use crate::auth::known_browser::BrowserId;
 use crate::auth::password::{self, Password, PasswordError, Verdict};
@@ -81,6 +81,13 @@ pub enum Refused {
     Busy,
 }
 
+/// Somebody who is not let in.
+struct Failure {
+    refused: Refused,
+    /// Whose name they gave, if it is anybody's.
+    user: Option<User>,
+}
+
 /// What stands between guessers and passwords.
 #[derive(Debug)]
 pub struct Doorkeeper {
@@ -108,28 +115,34 @@ impl Doorkeeper {
     /// as long for a name that is nobody's.
     pub async fn log_in(&self, store: &Store, log: &AuditLog, attempt: LoginAttempt) -> Result<Login, LoginError> {
         let address = attempt.address;
-        let (user, renewed) = match self.authenticate(store, log, attempt, Action::LogIn).await? {
+        let (user, renewed) = match self.authenticate(store, attempt).await? {
             Ok(known) => known,
-            Err(refused) => return Ok(Login::Out(refused)),
+            Err(Failure { refused, user }) => {
+                note_failure(store, log, refused, user, address).await;
+                return Ok(Login::Out(refused));
+            }
         };
         let deed = Deed { actor: Actor::new(ActorKind::User, user.name.as_str()), address, action: Action::LogIn };
         let token = Credential::generate()?;
-        let begins = begin_session(store, &user, renewed, &token, deed).await?;
-        Ok(if begins { Login::In(token, user) } else { Login::Out(Refused::Wrong) })
+        if begin_session(store, &user, renewed, &token, deed).await? {
+            return Ok(Login::In(token, user));
+        }
+        note_failure(store, log, Refused::Wrong, Some(user), address).await;
+        Ok(Login::Out(Refused::Wrong))
     }
 
-    /// Gives somebody who knows the present password a new one, ends all their sessions, and begins another.
+    /// Gives somebody who knows the present password a new one, ends all their sessions, and begins another. That they don't
+    /// know it is for the caller to note.
     pub async fn change_password(
         &self,
         store: &Store,
-        log: &AuditLog,
         attempt: LoginAttempt,
         password: Password,
     ) -> Result<Login, LoginError> {
         let address = attempt.address;
-        let (user, _) = match self.authenticate(store, log, attempt, Action::SetPassword).await? {
+        let (user, _) = match self.authenticate(store, attempt).await? {
             Ok(known) => known,
-            Err(refused) => return Ok(Login::Out(refused)),
+            Err(Failure { refused, .. }) => return Ok(Login::Out(refused)),
         };
         let hash = self.hash(password).await?;
         let deed =
@@ -143,46 +156,32 @@ impl Doorkeeper {
     async fn authenticate(
         &self,
         store: &Store,
-        log: &AuditLog,
         attempt: LoginAttempt,
-        action: Action,
-    ) -> Result<Result<(User, Option<PasswordHash>), Refused>, LoginError> {
+    ) -> Result<Result<(User, Option<PasswordHash>), Failure>, LoginError> {
         // A browser that is known does not stand in line behind those who guess.
         let _place = match attempt.browser {
             Some(_) => None,
             None => match self.waiting.try_acquire() {
                 Ok(place) => Some(place),
-                Err(_) => return Ok(Err(Refused::Busy)),
+                Err(_) => return Ok(Err(Failure { refused: Refused::Busy, user: None })),
             },
         };
         let admission = self.admission(&attempt, store.clock().steady());
         let LoginAttempt { name, password, address, browser } = attempt;
-        // Whom an attempt is about is noted if it is somebody: people type passwords into the wrong field.
         let user = match name {
             Some(name) => store.read(move |connection| users::find(connection, &name)).await?,
             None => None,
         };
-        let actor = match &user {
-            Some(user) => Actor::new(ActorKind::User, user.name.as_str()),
-            None => Actor::new(ActorKind::Anonymous, ""),
-        };
-        let deed = Deed { actor, address, action };
         match admission {
             Admission::After(delay) => sleep(delay).await,
-            Admission::Locked(rest) => {
-                log.note_failure(store, deed.ended(Outcome::Denied, "").with("too many failures")).await;
-                return Ok(Err(Refused::Locked(rest)));
-            }
+            Admission::Locked(rest) => return Ok(Err(Failure { refused: Refused::Locked(rest), user })),
         }
         let hash = user.as_ref().filter(|user| user.disabled.is_none()).map(|user| user.password_hash.clone());
         let verdict = self.on_a_thread(move || password::verify(&password, hash.as_ref())).await?;
         let (user, renewed) = match (user, verdict) {
             (Some(user), Verdict::Right) => (user, None),
             (Some(user), Verdict::Outdated(renewed)) => (user, Some(renewed)),
-            _ => {
-                log.note_failure(store, deed.ended(Outcome::Denied, "")).await;
-                return Ok(Err(Refused::Wrong));
-            }
+            (user, _) => return Ok(Err(Failure { refused: Refused::Wrong, user })),
         };
         self.forgive(&user.name, address, browser);
         Ok(Ok((user, renewed)))
@@ -232,6 +231,21 @@ impl Doorkeeper {
     }
 }
 
+/// Notes that somebody was not let in. Whether the name is somebody's makes no difference to how often that is written: it
+/// would be seen by how long the answer takes.
+async fn note_failure(store: &Store, log: &AuditLog, refused: Refused, user: Option<User>, address: Option<IpAddr>) {
+    // Whom an attempt is about is noted if it is somebody: people type passwords into the wrong field.
+    let nobody = Actor::new(ActorKind::Anonymous, "");
+    let actor = user.map_or(nobody, |user| Actor::new(ActorKind::User, user.name.as_str()));
+    let entry = Deed { actor, address, action: Action::LogIn }.ended(Outcome::Denied, "");
+    match refused {
+        // There are no more of them than the door lets through.
+        Refused::Wrong => audit_log::note(store, entry).await,
+        Refused::Locked(_) => log.note_failure_at(store, entry.with("too many failures")).await,
+        Refused::Busy => {}
+    }
+}
+
 /// Begins a session, unless the user was changed while the password was being looked at. A new password ends the others.
 async fn begin_session(
     store: &Store,
@@ -257,4 +271,23 @@ async fn begin_session(
         Ok(is_unchanged)
     });
     beginning.await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_plant_that_logs_in_from_one_address_is_not_held_up() {
+        let doorkeeper = Doorkeeper::default();
+        let address = Some(IpAddr::from([10, 0, 0, 7]));
+        for number in 0..200 {
+            let name: UserName = format!("user{number}").parse().unwrap();
+            let password = Zeroizing::default();
+            let attempt = LoginAttempt { name: Some(name.clone()), password, address, browser: None };
+            let admission = doorkeeper.admission(&attempt, Timestamp::from_unix_seconds(1_800_000_000));
+            assert_eq!(admission, Admission::After(Duration::ZERO), "{name}");
+            doorkeeper.forgive(&name, address, None);
+        }
+    }
 }

@@ -148,7 +148,7 @@ pub async fn change_password(
     let name = holder.session.user;
     let new = Password::parse(new, &name)?;
     let attempt = attempt(&api, &request.head, Some(name), current);
-    let login = api.doorkeeper.change_password(&api.store, &api.audit, attempt, new).await?;
+    let login = api.doorkeeper.change_password(&api.store, attempt, new).await?;
     begun(&api, &request.head, login, "the current password is wrong")
 }
 
@@ -157,6 +157,7 @@ pub async fn change_password(
 /// - 200: the first administrator is chosen, and logged in
 /// - 400: the body, the name or the password is not one that is taken
 /// - 403: that is not the code, or another site's page sent the request
+/// - 409: another user has this name
 /// - 410: there is an administrator already, or the code has ended
 pub async fn claim(api: Arc<Api>, _: Anonymous, (): (), mut request: Request) -> Result<Response, ApiError> {
     refuse_other_pages(&api, &mut request).await?;
@@ -172,6 +173,7 @@ pub async fn claim(api: Arc<Api>, _: Anonymous, (): (), mut request: Request) ->
         }
         Claimed::Already => ApiError::Gone("this server has its administrator: log in"),
         Claimed::Expired => ApiError::Gone("the claim code has ended: restart the server for a new one"),
+        Claimed::NameTaken => ApiError::Conflict("there is a user of this name already: choose another".to_owned()),
         Claimed::WrongCode => {
             ApiError::Forbidden("that is not the claim code which the server printed at its start".to_owned())
         }

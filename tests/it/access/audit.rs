@@ -90,6 +90,18 @@ async fn logins_are_noted_and_what_was_typed_into_the_name_is_not() {
 }
 
 #[tokio::test]
+async fn a_password_that_could_not_be_changed_is_noted_once() {
+    let server = TestServer::start().await;
+    let mut anna = server.logged_in("anna", Role::Admin).await;
+    let body = json!({ "current": "not the password", "new": "another good one" });
+    anna.post("/api/tender/v1/session/password", body).await.error(401);
+    let noted = entries(&mut anna, "action=user.password").await;
+    assert_eq!(noted.len(), 1, "{noted:?}");
+    assert_eq!((&noted[0]["actor"]["name"], &noted[0]["outcome"]), (&json!("anna"), &json!("denied")));
+    assert_eq!(noted[0]["detail"], "the current password is wrong");
+}
+
+#[tokio::test]
 async fn a_script_that_is_refused_in_a_loop_does_not_fill_the_log() {
     let server = TestServer::start().await;
     let viewer = server.operator(Scope::ReadOnly).await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tender::domain::Role;
+use tender::store::users;
 
 use crate::harness::{PASSWORD, TestServer};
 
@@ -109,4 +110,22 @@ async fn an_administrator_added_beside_the_server_closes_the_way() {
     assert_eq!(server.browser().get("/api/tender/v1/session").await.ok()["setup"], "open");
     server.add_user("admin", Role::Admin).await;
     server.browser().claim(&code, "anna", PASSWORD).await.error(410);
+}
+
+#[tokio::test]
+async fn a_name_that_is_taken_leaves_the_way_open() {
+    let server = TestServer::start().await;
+    let code = server.claim_code().unwrap();
+    server.add_user("bert", Role::Viewer).await;
+    let mut browser = server.browser();
+    let taken = browser.claim(&code, "Bert", PASSWORD).await.error(409);
+    assert!(taken.contains("name"), "{taken}");
+    // On the command line as well.
+    let store = server.beside().store;
+    let bert = store.read(|connection| users::find(connection, &"bert".parse().unwrap())).await.unwrap().unwrap();
+    let adding = store.write(move |tx| users::add(tx, &bert.name, Role::Admin, &bert.password_hash));
+    assert_eq!(adding.await.unwrap(), None);
+    store.close().await;
+    assert_eq!(browser.get("/api/tender/v1/session").await.ok()["setup"], "open");
+    browser.claim(&code, "anna", PASSWORD).await.ok();
 }

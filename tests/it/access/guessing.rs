@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tender::domain::Role;
+use tender::store::users;
 
 use crate::harness::{Browser, Device, PASSWORD, TestServer};
 
@@ -79,6 +80,72 @@ async fn a_browser_that_is_known_is_let_through_while_others_guess() {
         429,
         "the address is shut for names that it is not known for"
     );
+}
+
+#[tokio::test]
+async fn a_shut_door_does_not_tell_by_its_notes_whose_names_there_are() {
+    let server = TestServer::start().await;
+    server.add_user("anna", Role::Admin).await;
+    let failing = (0..60).map(|number| {
+        let mut browser = server.browser();
+        async move { browser.log_in(&format!("nobody{number}"), "not the password").await.status }
+    });
+    let statuses = futures_util::future::join_all(failing).await;
+    let wrong = statuses.iter().filter(|status| **status == 401).count();
+    assert_eq!(wrong, 50);
+    let mut noted = Vec::new();
+    for name in ["nobody", "anna"] {
+        for _ in 0..20 {
+            server.browser().log_in(name, "not the password").await.error(429);
+        }
+        noted.push(server.rows("audit_log"));
+    }
+    // Whether something was written is seen by how long the answer takes.
+    assert_eq!(noted[0], noted[1]);
+    let query = "SELECT count(*) FROM audit_log WHERE outcome = 'denied' AND detail = ''";
+    let denied: i64 = server.database().query_row(query, [], |row| row.get(0)).unwrap();
+    assert_eq!(denied, 50, "each wrong password is noted");
+}
+
+#[tokio::test]
+async fn of_a_crowd_some_are_told_to_come_again_and_browsers_that_are_known_are_not() {
+    let server = TestServer::start().await;
+    let mut operator = server.logged_in("anna", Role::Admin).await;
+    let crowd = (0..200_u8).map(|number| {
+        let mut browser = Browser::at(server.url(), [127, 3, 0, number % 20]);
+        async move { browser.log_in(&format!("user{number}"), "not the password").await }
+    });
+    let (replies, known) = tokio::join!(futures_util::future::join_all(crowd), operator.log_in("anna", PASSWORD));
+    known.ok();
+    let busy: Vec<_> = replies.iter().filter(|reply| reply.status != 401).collect();
+    assert!(!busy.is_empty());
+    for reply in busy {
+        assert_eq!((reply.error(429).contains("too many are logging in"), reply.header("retry-after")), (true, "1"));
+    }
+}
+
+#[tokio::test]
+async fn a_password_that_was_replaced_while_its_answer_was_held_up_opens_nothing() {
+    let server = TestServer::start().await;
+    server.add_user("anna", Role::Admin).await;
+    server.add_user("bert", Role::Viewer).await;
+    for _ in 0..4 {
+        server.browser().log_in("anna", "not the password").await.error(401);
+    }
+    // This one has to wait for a second.
+    let mut late = server.browser();
+    let late = tokio::spawn(async move { late.log_in("anna", PASSWORD).await });
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let store = server.beside().store;
+    let bert = store.read(|connection| users::find(connection, &"bert".parse().unwrap())).await.unwrap().unwrap();
+    let hash = bert.password_hash;
+    store.write(move |tx| users::set_password(tx, &"anna".parse().unwrap(), &hash)).await.unwrap();
+    store.close().await;
+    late.await.unwrap().error(401);
+    assert_eq!(server.rows("sessions"), 0);
+    let query = "SELECT count(*) FROM audit_log WHERE action = 'login' AND outcome = 'denied'";
+    let denied: i64 = server.database().query_row(query, [], |row| row.get(0)).unwrap();
+    assert_eq!(denied, 5);
 }
 
 #[tokio::test]

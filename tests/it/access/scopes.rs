@@ -3,7 +3,8 @@
 use serde_json::json;
 use tender::domain::{Action, Scope};
 
-use crate::harness::artifact::artifact;
+use crate::harness::artifact::{artifact, artifact_files, header_files, tar};
+use crate::harness::process::{ServerProcess, run};
 use crate::harness::{Operator, TestServer, form, metadata};
 
 async fn holder_of(server: &TestServer, scopes: &[Scope]) -> Operator {
@@ -49,6 +50,17 @@ async fn an_upload_needs_the_scope_of_its_artifacts_type() {
 }
 
 #[tokio::test]
+async fn whoever_may_upload_nothing_is_not_told_to_get_the_scope_for_everything() {
+    let server = TestServer::start().await;
+    let reader = holder_of(&server, &[Scope::ReadOnly]).await;
+    let sentence = reader.upload(form(&metadata("v1"), Some(b"a plain file"))).await.error(403);
+    for scope in Scope::UPLOADS {
+        assert!(sentence.contains(scope.name()), "{sentence}");
+    }
+    assert!(!sentence.contains("rdfm_admin_rw"), "{sentence}");
+}
+
+#[tokio::test]
 async fn a_scope_for_groups_creates_groups_and_nothing_else() {
     let server = TestServer::start().await;
     let creator = holder_of(&server, &[Scope::CreateGroup]).await;
@@ -57,4 +69,30 @@ async fn a_scope_for_groups_creates_groups_and_nothing_else() {
     assert!(sentence.contains("rdfm_admin_ro"), "{sentence}");
     let sentence = creator.delete(&format!("/api/v1/groups/{group}")).await.error(403);
     assert!(sentence.contains("rdfm_admin_rw"), "{sentence}");
+}
+
+#[tokio::test]
+async fn many_uploads_at_once_are_judged_in_the_memory_of_few() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = ServerProcess::start(folder.path()).await;
+    let scope = "rdfm_upload_single_file";
+    let created =
+        run(folder.path(), ["token", "create", "--name", "up", "--scope", scope, "--data-dir", "data"]).stdout;
+    let token = String::from_utf8(created).unwrap().trim().to_owned();
+    // The header is about as long as one may be, and takes many times that when it is read.
+    let fields: Vec<_> = (0..20_000).map(|number| format!("\"{number}\":1")).collect();
+    let type_info = format!("{{{}}}", fields.join(","));
+    let mut header = header_files(&["single-file"]);
+    header.extend((1..15).map(|number| (format!("headers/{number:04}/type-info"), type_info.clone().into_bytes())));
+    let package = tar(&artifact_files(&tar(&header), true));
+    let before = server.peak_memory();
+    let uploads = (0..40).map(|_| {
+        let (uploader, package) = (server.operator(&token), package.clone());
+        tokio::spawn(async move { uploader.upload(form(&metadata("v1"), Some(&package))).await.status })
+    });
+    for upload in uploads.collect::<Vec<_>>() {
+        assert_eq!(upload.await.unwrap(), 200);
+    }
+    let grown = (server.peak_memory() - before) / (1024 * 1024);
+    assert!(grown < 180, "{grown} MiB");
 }

@@ -111,6 +111,16 @@ async fn an_open_page_writes_its_use_once_in_a_while() {
 }
 
 #[tokio::test]
+async fn a_use_that_cannot_be_noted_is_no_reason_to_refuse() {
+    let server = TestServer::start().await;
+    let mut browser = server.logged_in("anna", Role::Admin).await;
+    let full = "CREATE TRIGGER full BEFORE UPDATE ON sessions BEGIN SELECT raise(ABORT, 'the disk is full'); END";
+    server.database().execute_batch(full).unwrap();
+    server.time.advance(Duration::from_secs(15 * 60));
+    browser.get("/api/v1/groups").await.ok();
+}
+
+#[tokio::test]
 async fn logging_out_ends_the_session_on_the_server() {
     let server = TestServer::start().await;
     let mut browser = server.logged_in("anna", Role::Admin).await;

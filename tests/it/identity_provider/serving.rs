@@ -64,6 +64,9 @@ async fn our_own_tokens_and_sessions_work_beside_it_and_without_asking() {
     store.write(|tx| tender::store::access_tokens::revoke(tx, "somebody")).await.unwrap();
     store.close().await;
     viewer.get("/api/v1/groups").await.error(401);
+    // Nor is a device's, with which the provider could pass for the device.
+    let device = server.device_token("00:11:22:33:44:55").await;
+    server.holder_of(&device).get("/api/v1/groups").await.error(401);
     assert_eq!(provider.count(), 0);
 }
 
