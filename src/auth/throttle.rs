@@ -33,6 +33,15 @@ pub enum Admission {
     Locked(Duration),
 }
 
+impl Admission {
+    /// How long to wait in any case.
+    pub fn wait(self) -> Duration {
+        match self {
+            Self::After(wait) | Self::Locked(wait) => wait,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Record {
     failures: u32,
@@ -72,6 +81,14 @@ impl<K: Eq + Hash + Clone> Throttle<K> {
         }
         records.insert(key.clone(), Record { failures: failures.saturating_add(1), last: now });
         Admission::After(self.delay(failures))
+    }
+
+    /// For how long the door is shut; `None` if it is open. Counts nothing.
+    pub fn shut_for(&self, key: &K, now: Timestamp) -> Option<Duration> {
+        let lock_at = self.patience.lock_at?;
+        let record = self.records().get(key).copied().filter(|record| record.failures >= lock_at)?;
+        let opens = record.last.saturating_add(self.patience.lock);
+        (now < opens).then(|| now.until(opens))
     }
 
     /// The attempt was no failure after all.
@@ -154,6 +171,8 @@ mod tests {
             Admission::Locked(Duration::from_secs(1)),
             "asking prolongs nothing"
         );
+        assert_eq!(throttle.shut_for(&"anna", at(905)), Some(Duration::from_secs(1)));
+        assert_eq!((throttle.shut_for(&"anna", at(906)), throttle.shut_for(&"bert", at(7))), (None, None));
         assert_eq!(throttle.begin(&"bert", at(7)), Admission::After(Duration::ZERO));
         assert_eq!(throttle.begin(&"anna", at(906)), Admission::After(Duration::ZERO));
     }

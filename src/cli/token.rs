@@ -15,6 +15,8 @@ use crate::store::access_tokens::{self, IssuedToken};
 use crate::store::{StoreError, audit};
 use crate::usecase::issue_token::issue_token;
 
+/// It is in the token, and that in every request.
+const LONGEST_NAME: usize = 64;
 const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// Arguments of `tender token`.
@@ -88,8 +90,8 @@ pub fn run(arguments: TokenArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn create(installation: Installation, name: String, scopes: Vec<Scope>, expires: Lifetime) -> anyhow::Result<()> {
-    if name.trim().is_empty() || name.chars().any(char::is_control) {
-        bail!("--name must be printable text");
+    if name.trim().is_empty() || name.chars().any(char::is_control) || name.chars().count() > LONGEST_NAME {
+        bail!("--name must be printable text of at most {LONGEST_NAME} characters");
     }
     installation.require_same_secret().await?;
     let clock = installation.store.clock();

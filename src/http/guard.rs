@@ -212,9 +212,7 @@ impl Guard for Uploading {
         if Scope::UPLOADS.iter().any(|scope| scopes.allow(*scope)) {
             return Ok(Uploader { deed, scopes });
         }
-        let scopes = Scope::UPLOADS.map(Scope::name).join(", ");
-        let error = ApiError::Forbidden(format!("a scope for uploads is missing: one of {scopes}"));
-        Err(Refusal { error, deed: Some(deed) })
+        Err(Refusal { error: no_upload_scope(), deed: Some(deed) })
     }
 
     fn audience(&self) -> Audience {
@@ -239,7 +237,7 @@ impl Guard for OwnUploads {
         if Scope::UPLOADS.iter().any(|scope| identity.scopes.allow(*scope)) {
             return Ok(identity.actor);
         }
-        Err(missing(Scope::ReadWrite).into())
+        Err(no_upload_scope().into())
     }
 
     fn audience(&self) -> Audience {
@@ -279,6 +277,11 @@ fn begin(api: &Api, head: &Head, identity: Identity, action: Action) -> Result<(
         return Err(Refusal { error: identity::other_page(), deed: Some(deed) });
     }
     Ok((deed, scopes))
+}
+
+fn no_upload_scope() -> ApiError {
+    let scopes = Scope::UPLOADS.map(Scope::name).join(", ");
+    ApiError::Forbidden(format!("a scope for uploads is missing: one of {scopes}"))
 }
 
 /// 403 that names the scope which is missing.

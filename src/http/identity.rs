@@ -1,6 +1,6 @@
 //! Who calls: a person by the cookie of a session, a script by a token of ours or of the external identity provider.
 
-use headers::{Cookie, HeaderMap, HeaderMapExt};
+use headers::HeaderMap;
 use warp::http::HeaderName;
 use warp::http::header::{AUTHORIZATION, ORIGIN};
 
@@ -8,7 +8,7 @@ use super::Api;
 use super::error::ApiError;
 use super::request::Head;
 use super::session_cookie;
-use crate::auth::{access_token, credential, device_token};
+use crate::auth::{access_token, device_token};
 use crate::domain::{Actor, ActorKind, Scope, Scopes};
 use crate::store::StoreError;
 use crate::store::sessions::{self, Session};
@@ -84,9 +84,7 @@ async fn by_provider(api: &Api, token: &str) -> Option<Identity> {
 
 /// The session of the request's cookie, if it has not ended.
 pub async fn session(api: &Api, head: &Head) -> Result<Option<Session>, ApiError> {
-    let name = session_cookie::name(api.addresses.is_secure(head));
-    let Some(cookies) = head.headers.typed_get::<Cookie>() else { return Ok(None) };
-    let Some(token_hash) = cookies.get(name).map(credential::hash_of) else { return Ok(None) };
+    let Some(token_hash) = session_cookie::token_hash(api, head) else { return Ok(None) };
     let now = api.store.clock().steady();
     let session = api.store.read(move |connection| sessions::find(connection, token_hash, now)).await?;
     let Some(session) = session else { return Ok(None) };

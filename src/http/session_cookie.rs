@@ -10,8 +10,8 @@ use warp::reply::Response;
 use super::Api;
 use super::error::ApiError;
 use super::request::Head;
-use crate::auth::{Credential, known_browser};
-use crate::domain::UserName;
+use crate::auth::{Credential, credential, known_browser};
+use crate::domain::{CredentialHash, UserName};
 use crate::store::sessions;
 
 /// The path that browsers send the mark of a known browser to: where people log in.
@@ -21,12 +21,18 @@ const MARK_SECONDS: u64 = 400 * 24 * 60 * 60;
 
 /// What the session's cookie is called. On an encrypted connection the name is one that browsers protect: no other host and
 /// no unencrypted page can set it (RFC 6265bis, section 4.1.3).
-pub const fn name(is_secure: bool) -> &'static str {
+const fn name(is_secure: bool) -> &'static str {
     if is_secure { "__Host-tender-session" } else { "tender-session" }
 }
 
 const fn mark_name(is_secure: bool) -> &'static str {
     if is_secure { "__Secure-tender-browser" } else { "tender-browser" }
+}
+
+/// The hash of what the session's cookie holds, if there is one: whether that is a session is for the store to say.
+pub fn token_hash(api: &Api, head: &Head) -> Option<CredentialHash> {
+    let cookies = head.headers.typed_get::<Cookie>()?;
+    cookies.get(name(api.addresses.is_secure(head))).map(credential::hash_of)
 }
 
 /// The browser's identifier, if `name` has logged in from it before.

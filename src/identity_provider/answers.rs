@@ -40,7 +40,7 @@ impl Answers {
     }
 
     /// Takes an answer; `asked` is when the question was asked. One about a token that has ended is not kept. If there are
-    /// too many, those that end first go.
+    /// too many, bad news goes first, and of that what ends first: anybody can bring about bad news.
     pub(super) fn insert(
         &mut self,
         hash: TokenHash,
@@ -55,7 +55,8 @@ impl Answers {
         }
         if self.0.len() >= MOST_ANSWERS && !self.0.contains_key(&hash) {
             self.0.retain(|_, answer| answer.is_believed(asked));
-            let first = self.0.iter().min_by_key(|(_, answer)| answer.ends).map(|(hash, _)| *hash);
+            let first =
+                self.0.iter().min_by_key(|(_, answer)| (answer.holder.is_some(), answer.ends)).map(|(hash, _)| *hash);
             if let Some(first) = first.filter(|_| self.0.len() >= MOST_ANSWERS) {
                 self.0.remove(&first);
             }

@@ -33,6 +33,8 @@ pub use crate::auth::introspection::Holder;
 pub const PATIENCE: Duration = Duration::from_secs(5);
 /// Questions at once; more wait for their turn.
 const QUESTIONS_AT_ONCE: usize = 16;
+/// How long a provider that did not answer in time is not asked again.
+const SILENCE: Duration = Duration::from_secs(2);
 /// Far longer than what providers make; the rest is somebody who tries to keep them busy.
 const LONGEST_TOKEN: usize = 16 * 1024;
 
@@ -66,6 +68,8 @@ struct State {
     /// Tells a question from an earlier one about the same token.
     next_number: u64,
     complaints: Complaints,
+    /// It let somebody wait in vain, and is not asked before this steady time: others need not wait for that, too.
+    silent_until: Option<Timestamp>,
 }
 
 /// SHA-256 of a token: what it is known by here, so that no token is kept.
@@ -115,6 +119,9 @@ impl IdentityProvider {
             let mut state = self.0.state();
             if let Some(holder) = state.answers.get(&hash, moment) {
                 return holder.clone();
+            }
+            if state.silent_until.is_some_and(|end| moment.steady < end) {
+                return None;
             }
             let asked_already = state.questions.get(&hash).and_then(|question| question.waiting.upgrade());
             asked_already.unwrap_or_else(|| self.ask(&mut state, hash, token.to_owned(), moment))
@@ -171,6 +178,9 @@ impl Inner {
                 holder
             }
             Err(failure) => {
+                if matches!(failure, Failure::TimedOut(_)) {
+                    self.state().silent_until = Some(self.clock.steady().saturating_add(SILENCE));
+                }
                 self.complain(&failure);
                 None
             }

@@ -1,16 +1,19 @@
-//! What goes into the audit log outside of the change that it is about: attempts that failed, and grants to clients.
+//! What goes into the audit log outside of the change that it is about: attempts that failed, and grants to clients. And how
+//! often: nobody shall be able to wash out what others did by doing something small again and again.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::auth::throttle::{Admission, Patience, Throttle, network};
-use crate::domain::{Actor, ActorKind, AuditEntry, AuditRetention, Deed, Outcome};
+use crate::domain::{Actor, ActorKind, AuditEntry, AuditRetention, Deed, Outcome, Timestamp};
 use crate::store::{Store, StoreError, audit};
 
 /// How many failures of one kind by one actor are noted in [`FAILURE_WINDOW`]: a script that runs into the same refusal again
 /// and again must neither fill the log nor wear out flash.
 const FAILURES: u32 = 20;
 const FAILURE_WINDOW: Duration = Duration::from_secs(10 * 60);
+/// The same for what somebody may do to their own sessions and tokens as often as they like.
+const SMALL_DEEDS: u32 = 20;
 /// How often grants of one client to one address are noted: `rdfm-mgmt` asks for a token with each request.
 const GRANT_WINDOW: Duration = Duration::from_secs(60 * 60);
 /// How many kinds of repetition are remembered.
@@ -20,12 +23,17 @@ const REMEMBERED: usize = 4096;
 #[derive(Debug)]
 pub struct AuditLog {
     failures: Throttle<(Deed, Outcome)>,
+    small_deeds: Throttle<Deed>,
     grants: Throttle<(String, Option<IpAddr>)>,
 }
 
 impl Default for AuditLog {
     fn default() -> Self {
-        Self { failures: at_most(FAILURES, FAILURE_WINDOW), grants: at_most(1, GRANT_WINDOW) }
+        Self {
+            failures: at_most(FAILURES, FAILURE_WINDOW),
+            small_deeds: at_most(SMALL_DEEDS, FAILURE_WINDOW),
+            grants: at_most(1, GRANT_WINDOW),
+        }
     }
 }
 
@@ -54,6 +62,13 @@ impl AuditLog {
         if admission == Admission::After(Duration::ZERO) {
             note(store, entry).await;
         }
+    }
+
+    /// Whether something small that was done is still worth a line: a login, a logout, a client's own token revoked. `now` is the
+    /// steady time.
+    pub fn is_worth_noting(&self, deed: &Deed, now: Timestamp) -> bool {
+        let counted = Deed { address: deed.address.map(network), ..deed.clone() };
+        self.small_deeds.begin(&counted, now) == Admission::After(Duration::ZERO)
     }
 
     /// Notes that a client got a token, once in a while for each address.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use crate::auth::throttle::{Admission, Patience, Throttle, network};
+use crate::auth::throttle::{Patience, Throttle, network};
 use crate::domain::{KeyFingerprint, Timestamp};
 
 /// Answers held back at once. Each keeps a connection, and those of well-behaved devices must find room: who comes when this
@@ -56,18 +56,19 @@ impl Default for HoldBack {
 }
 
 impl HoldBack {
-    /// Waits for as long as the answer is to be held back. `now` is the steady time.
-    pub async fn wait(&self, asking: Asking, now: Timestamp) {
+    /// Waits for as long as the answer is to be held back. `now` is the steady time. `false`: so many wait that this one could
+    /// not, so nothing should be done for it that costs anything.
+    pub async fn wait(&self, asking: Asking, now: Timestamp) -> bool {
         let admission = match asking {
             Asking::Device(fingerprint) => self.devices.begin(&fingerprint, now),
             Asking::Address(Some(address)) => self.addresses.begin(&network(address), now),
-            Asking::Address(None) => return,
+            Asking::Address(None) => return true,
         };
-        if let Admission::After(delay) = admission
-            && !delay.is_zero()
-            && let Ok(_place) = self.waiting.try_acquire()
-        {
-            sleep(delay).await;
+        if admission.wait().is_zero() {
+            return true;
         }
+        let Ok(_place) = self.waiting.try_acquire() else { return false };
+        sleep(admission.wait()).await;
+        true
     }
 }

@@ -13,7 +13,7 @@ use crate::auth::Credential;
 use crate::auth::known_browser::BrowserId;
 use crate::auth::password::{self, Password, PasswordError, Verdict};
 use crate::auth::throttle::{Admission, Patience, Throttle, network};
-use crate::domain::{Action, Actor, ActorKind, Deed, Outcome, PasswordHash, Timestamp, UserName};
+use crate::domain::{Action, Actor, ActorKind, CredentialHash, Deed, Outcome, PasswordHash, Timestamp, UserName};
 use crate::store::users::{self, User};
 use crate::store::{Store, StoreError, audit, sessions};
 
@@ -60,6 +60,8 @@ pub struct LoginAttempt {
     pub address: Option<IpAddr>,
     /// Their browser, if it is known to the user of that name.
     pub browser: Option<BrowserId>,
+    /// The session that their browser is in, or was.
+    pub session: Option<CredentialHash>,
 }
 
 /// What came of it.
@@ -113,8 +115,9 @@ impl Default for Doorkeeper {
 impl Doorkeeper {
     /// Lets somebody in who knows the password: begins a session. Everybody else waits the longer the more have failed, and
     /// as long for a name that is nobody's.
+    /// The session that the browser was in so far, if any, ends.
     pub async fn log_in(&self, store: &Store, log: &AuditLog, attempt: LoginAttempt) -> Result<Login, LoginError> {
-        let address = attempt.address;
+        let (address, replaced) = (attempt.address, attempt.session);
         let (user, renewed) = match self.authenticate(store, attempt).await? {
             Ok(known) => known,
             Err(Failure { refused, user }) => {
@@ -124,7 +127,8 @@ impl Doorkeeper {
         };
         let deed = Deed { actor: Actor::new(ActorKind::User, user.name.as_str()), address, action: Action::LogIn };
         let token = Credential::generate()?;
-        if begin_session(store, &user, renewed, &token, deed).await? {
+        let is_noted = log.is_worth_noting(&deed, store.clock().steady());
+        if begin_session(store, &user, renewed, &token, deed, is_noted, replaced).await? {
             return Ok(Login::In(token, user));
         }
         note_failure(store, log, Refused::Wrong, Some(user), address).await;
@@ -148,7 +152,7 @@ impl Doorkeeper {
         let deed =
             Deed { actor: Actor::new(ActorKind::User, user.name.as_str()), address, action: Action::SetPassword };
         let token = Credential::generate()?;
-        let begins = begin_session(store, &user, Some(hash), &token, deed).await?;
+        let begins = begin_session(store, &user, Some(hash), &token, deed, true, None).await?;
         Ok(if begins { Login::In(token, user) } else { Login::Out(Refused::Wrong) })
     }
 
@@ -167,7 +171,7 @@ impl Doorkeeper {
             },
         };
         let admission = self.admission(&attempt, store.clock().steady());
-        let LoginAttempt { name, password, address, browser } = attempt;
+        let LoginAttempt { name, password, address, browser, .. } = attempt;
         let user = match name {
             Some(name) => store.read(move |connection| users::find(connection, &name)).await?,
             None => None,
@@ -208,16 +212,18 @@ impl Doorkeeper {
         if let Some(browser) = &attempt.browser {
             return self.browsers.begin(browser, now);
         }
-        let by_address = attempt.address.map(|address| self.addresses.begin(&network(address), now));
-        if let Some(Admission::Locked(rest)) = by_address {
+        let address = attempt.address.map(network);
+        // Looked at before anything is counted: what one door turns away is not held against whoever stands at the other.
+        let by_address = address.and_then(|address| self.addresses.shut_for(&address, now));
+        let by_name = attempt.name.as_ref().and_then(|name| self.names.shut_for(name, now));
+        if let Some(rest) = by_address.or(by_name) {
             return Admission::Locked(rest);
         }
-        let by_name = attempt.name.as_ref().map(|name| self.names.begin(name, now));
-        match (by_address, by_name) {
-            (_, Some(Admission::Locked(rest))) => Admission::Locked(rest),
-            (Some(Admission::After(one)), Some(Admission::After(other))) => Admission::After(one.max(other)),
-            (one, other) => one.or(other).unwrap_or(Admission::After(Duration::ZERO)),
-        }
+        let begun = [
+            address.map(|address| self.addresses.begin(&address, now)),
+            attempt.name.as_ref().map(|name| self.names.begin(name, now)),
+        ];
+        begun.into_iter().flatten().max_by_key(|admission| admission.wait()).unwrap_or(Admission::After(Duration::ZERO))
     }
 
     /// Runs work that takes a core and much memory, when it is its turn.
@@ -253,6 +259,8 @@ async fn begin_session(
     new_hash: Option<PasswordHash>,
     token: &Credential,
     deed: Deed,
+    is_noted: bool,
+    replaced: Option<CredentialHash>,
 ) -> Result<bool, StoreError> {
     let (user, token_hash, now) = (user.clone(), token.hash(), store.clock().steady());
     let beginning = store.write(move |tx| {
@@ -264,9 +272,14 @@ async fn begin_session(
             if deed.action == Action::SetPassword {
                 sessions::end_all(tx, user.id)?;
             }
+            if let Some(replaced) = replaced {
+                sessions::end(tx, replaced)?;
+            }
             users::note_login(tx, user.id)?;
             sessions::insert(tx, token_hash, user.id, now)?;
-            audit::append(tx, &deed.done(format!("user/{}", user.name)))?;
+            if is_noted {
+                audit::append(tx, &deed.done(format!("user/{}", user.name)))?;
+            }
         }
         Ok(is_unchanged)
     });
@@ -284,7 +297,7 @@ mod tests {
         for number in 0..200 {
             let name: UserName = format!("user{number}").parse().unwrap();
             let password = Zeroizing::default();
-            let attempt = LoginAttempt { name: Some(name.clone()), password, address, browser: None };
+            let attempt = LoginAttempt { name: Some(name.clone()), password, address, browser: None, session: None };
             let admission = doorkeeper.admission(&attempt, Timestamp::from_unix_seconds(1_800_000_000));
             assert_eq!(admission, Admission::After(Duration::ZERO), "{name}");
             doorkeeper.forgive(&name, address, None);

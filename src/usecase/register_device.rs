@@ -6,6 +6,7 @@ use bytes::Bytes;
 use tokio::sync::Semaphore;
 
 use super::hear_device::hear_device;
+use super::hold_back::{Asking, HoldBack};
 use crate::auth::{Keys, PublicKey, device_token};
 use crate::domain::{Deed, DeviceId, DeviceReport, KeyFingerprint, MacKey, Registration};
 use crate::store::{Store, StoreError, audit, devices, registrations};
@@ -54,11 +55,13 @@ pub enum AuthorizationError {
 
 /// Checks the signature, then grants a token or notes that the device waits.
 ///
-/// `signature_turns` bounds how many signatures are checked at once: each is a millisecond of arithmetic.
+/// `signature_turns` bounds how many signatures are checked at once: each is a millisecond of arithmetic. Whoever asks too often
+/// with one key is held back by `hold_back`.
 pub async fn authorize(
     store: &Store,
     keys: &Keys,
     signature_turns: &Arc<Semaphore>,
+    hold_back: &HoldBack,
     request: AuthorizationRequest,
 ) -> Result<Authorization, AuthorizationError> {
     let AuthorizationRequest { report, public_key, public_key_pem, message, signature } = request;
@@ -73,6 +76,8 @@ pub async fn authorize(
         return Ok(Authorization::BadSignature);
     }
 
+    // Before anything is written: a registration costs more than an answer.
+    let is_surplus = !hold_back.wait(Asking::Device(fingerprint), store.clock().steady()).await;
     let mac_key = report.mac_address.key();
     let known = store.read(move |connection| devices::find_known(connection, &mac_key)).await?;
     if known.is_some_and(|known| known.key_fingerprint == Some(fingerprint)) {
@@ -81,6 +86,9 @@ pub async fn authorize(
     }
     if is_too_long {
         return Ok(Authorization::TooLong);
+    }
+    if is_surplus {
+        return Ok(Authorization::Pending);
     }
     match note_registration(store, report, public_key_pem, fingerprint).await {
         // The device comes again; any other answer would have it come again at once.

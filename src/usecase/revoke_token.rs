@@ -1,5 +1,6 @@
 //! A client gives a token back before it ends (RFC 7009).
 
+use super::audit_log::AuditLog;
 use super::judge_token::read_in_force;
 use crate::auth::{Keys, device_token};
 use crate::domain::Deed;
@@ -20,6 +21,7 @@ pub enum Revocation {
 /// Revokes a token of this client, for good: when this returns, that is on disk.
 pub async fn revoke_token(
     store: &Store,
+    log: &AuditLog,
     keys: &Keys,
     client: &Client,
     token: &str,
@@ -33,8 +35,9 @@ pub async fn revoke_token(
     let is_own = token.client.is_some_and(|holder| holder.id == client.id);
     let Some(expires) = token.expires.filter(|_| is_own) else { return Ok(Revocation::NotYours) };
     let id = token.id;
+    let is_noted = log.is_worth_noting(&deed, now);
     let revoking = store.write(move |tx| {
-        if access_tokens::revoke_clients(tx, &id, expires, now)? {
+        if access_tokens::revoke_clients(tx, &id, expires, now)? && is_noted {
             audit::append(tx, &deed.done(format!("token/{id}")))?;
         }
         Ok::<_, StoreError>(())

@@ -9,7 +9,7 @@ use warp::reply::Response;
 
 use super::REPORT_LIMIT_BYTES;
 use crate::auth::{PublicKey, device_token};
-use crate::domain::{DeviceReport, KeyFingerprint, Metadata};
+use crate::domain::{DeviceReport, Metadata};
 use crate::http::Api;
 use crate::http::body::parse_json;
 use crate::http::error::ApiError;
@@ -48,16 +48,18 @@ struct TokenReply {
 pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), request: Request) -> Result<Response, ApiError> {
     let address = api.addresses.client_address(&request.head);
     let judged = judge(&api, request).await;
-    let asking = judged.as_ref().map_or(Asking::Address(address), |(fingerprint, _)| Asking::Device(*fingerprint));
-    api.hold_back.wait(asking, api.store.clock().steady()).await;
+    if judged.is_err() {
+        // Whether it waits or not makes no difference to the answer.
+        let _ = api.hold_back.wait(Asking::Address(address), api.store.clock().steady()).await;
+    }
     match judged? {
-        (_, Some(token)) => Ok(reply::ok(&TokenReply { expires: device_token::LIFETIME.as_secs(), token })?),
-        (_, None) => Err(ApiError::NotAccepted),
+        Some(token) => Ok(reply::ok(&TokenReply { expires: device_token::LIFETIME.as_secs(), token })?),
+        None => Err(ApiError::NotAccepted),
     }
 }
 
-/// Says which key the request was signed with, and the token if its device is registered with it.
-async fn judge(api: &Api, mut request: Request) -> Result<(KeyFingerprint, Option<String>), ApiError> {
+/// The token, if the device is registered with the key that the request was signed with.
+async fn judge(api: &Api, mut request: Request) -> Result<Option<String>, ApiError> {
     let Some(signature) = request.head.headers.get(SIGNATURE_HEADER).cloned() else {
         let missing = ApiError::BadRequest(format!("the header {SIGNATURE_HEADER} is missing"));
         return Err(request.body.refuse(missing).await);
@@ -69,12 +71,12 @@ async fn judge(api: &Api, mut request: Request) -> Result<(KeyFingerprint, Optio
     let bad_signature = || ApiError::BadRequest("the signature does not fit the body and public key".to_owned());
     let signature = STANDARD.decode(signature.as_bytes().trim_ascii()).map_err(|_| bad_signature())?;
 
-    let fingerprint = public_key.fingerprint();
     let authorization =
         AuthorizationRequest { report, public_key, public_key_pem: body.public_key, message, signature };
-    match register_device::authorize(&api.store, &api.keys, &api.signature_turns, authorization).await? {
-        Authorization::Granted(token) => Ok((fingerprint, Some(token))),
-        Authorization::Pending => Ok((fingerprint, None)),
+    match register_device::authorize(&api.store, &api.keys, &api.signature_turns, &api.hold_back, authorization).await?
+    {
+        Authorization::Granted(token) => Ok(Some(token)),
+        Authorization::Pending => Ok(None),
         Authorization::TooLong => Err(ApiError::PayloadTooLarge(register_device::REGISTRATION_LIMIT_BYTES as u64)),
         Authorization::BadSignature => Err(bad_signature()),
     }

@@ -103,9 +103,10 @@ pub async fn log_in(api: Arc<Api>, _: Anonymous, (): (), mut request: Request) -
 /// - 403: another site's page sent the request
 pub async fn log_out(api: Arc<Api>, holder: SessionHolder, (): (), request: Request) -> Result<Response, ApiError> {
     let SessionHolder { session, deed } = holder;
+    let is_noted = api.audit.is_worth_noting(&deed, api.store.clock().steady());
     let ending = api.store.write(move |tx| {
         sessions::end(tx, session.token_hash)?;
-        audit::append(tx, &deed.done(format!("user/{}", session.user)))
+        if is_noted { audit::append(tx, &deed.done(format!("user/{}", session.user))) } else { Ok(()) }
     });
     ending.await?;
     goodbye(&api, &request.head)
@@ -191,7 +192,8 @@ async fn read_secrets<T: DeserializeOwned>(request: &mut Request) -> Result<T, A
 
 fn attempt(api: &Api, head: &Head, name: Option<UserName>, password: Zeroizing<String>) -> LoginAttempt {
     let browser = name.as_ref().and_then(|name| session_cookie::known_browser(api, head, name));
-    LoginAttempt { name, password, address: api.addresses.client_address(head), browser }
+    let address = api.addresses.client_address(head);
+    LoginAttempt { name, password, address, browser, session: session_cookie::token_hash(api, head) }
 }
 
 fn begun(api: &Api, head: &Head, login: Login, wrong: &'static str) -> Result<Response, ApiError> {

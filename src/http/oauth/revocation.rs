@@ -26,7 +26,7 @@ pub async fn revoke(api: Arc<Api>, caller: ClientCaller, (): (), mut request: Re
 async fn answer(api: &Api, authenticated: &Authenticated) -> Result<Response, ApiError> {
     let Authenticated { client, deed, form, .. } = authenticated;
     let token = form.require("token", "the parameter token is missing")?;
-    match revoke_token(&api.store, &api.keys, client, token, deed.clone()).await? {
+    match revoke_token(&api.store, &api.audit, &api.keys, client, token, deed.clone()).await? {
         Revocation::Ended => {
             let mut response = reply::done();
             reply::forbid_storing(&mut response);

@@ -119,6 +119,26 @@ async fn a_script_that_is_refused_in_a_loop_does_not_fill_the_log() {
 }
 
 #[tokio::test]
+async fn nobody_washes_out_the_log_with_small_deeds() {
+    let server = TestServer::start().await;
+    let client = server.client("ci", "rdfm_admin_ro").await;
+    for _ in 0..30 {
+        assert_eq!(client.revoke(&client.token().await).await.status, 200);
+    }
+    server.add_user("anna", Role::Viewer).await;
+    for _ in 0..25 {
+        let mut browser = server.browser();
+        browser.log_in("anna", PASSWORD).await.ok();
+        browser.delete("/api/tender/v1/session").await.ok();
+    }
+    let count = |action: &str| {
+        let query = "SELECT count(*) FROM audit_log WHERE action = ?1";
+        server.database().query_row(query, [action], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!([count("token.revoke"), count("login"), count("logout"), count("token.grant")], [20, 20, 20, 1]);
+}
+
+#[tokio::test]
 async fn pages_follow_each_other_and_filters_narrow_them() {
     let server = TestServer::start().await;
     let mut anna = server.logged_in("anna", Role::Admin).await;

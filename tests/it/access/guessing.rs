@@ -190,6 +190,23 @@ async fn a_device_that_loops_is_slowed_down_and_never_told_429() {
 }
 
 #[tokio::test]
+async fn one_key_with_many_addresses_is_no_way_to_write_much() {
+    let server = TestServer::start().await;
+    let device = server.device("00:11:22:33:44:55");
+    let asking = (0..300).map(|number| {
+        let mut body = device.authorization_body();
+        body["metadata"]["rdfm.hardware.macaddr"] =
+            json!(format!("00:00:00:00:{:02x}:{:02x}", number / 256, number % 256));
+        let device = &device;
+        async move { device.authorize_with(&body).await.status }
+    });
+    let all = tokio::time::timeout(Duration::from_secs(4), futures_util::future::join_all(asking));
+    // Those that wait for their turn have not been answered yet.
+    assert!(all.await.is_err());
+    assert!(server.rows("registrations") < 40, "{}", server.rows("registrations"));
+}
+
+#[tokio::test]
 async fn a_thousand_devices_behind_one_address_are_not_held_back() {
     let server = TestServer::start().await;
     let asked = Instant::now();

@@ -295,3 +295,14 @@ async fn one_user_has_a_bounded_number_of_sessions() {
     assert_eq!(server.rows("sessions"), 32);
     assert_eq!(first.user().await, None, "the one that was not used for the longest time");
 }
+
+#[tokio::test]
+async fn logging_in_again_ends_the_browsers_session_before() {
+    let server = TestServer::start().await;
+    let mut browser = server.logged_in("anna", Role::Admin).await;
+    let mut before = browser.clone();
+    browser.log_in("anna", PASSWORD).await.ok();
+    before.get("/api/v1/groups").await.error(401);
+    browser.get("/api/v1/groups").await.ok();
+    assert_eq!(server.rows("sessions"), 1);
+}
