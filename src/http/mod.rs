@@ -30,6 +30,7 @@ use crate::domain::Action::{
     AcceptDevice, ChangeGroupDevices, CreateGroup, DeleteGroup, DeletePackage, LogOut, SetGroupPackages,
     SetGroupPolicy, SetPassword,
 };
+use crate::domain::DownloadUrls;
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
 use crate::identity_provider::IdentityProvider;
 use crate::store::{PackageFolder, Store};
@@ -42,7 +43,7 @@ use device::{auth, download, update};
 pub use endpoint::RouteSummary;
 use endpoint::{Resource, Route, any_of, at, on};
 pub use guard::Audience;
-use guard::{Change, DeviceOnly, InSession, Management, Public, Uploading};
+use guard::{Change, DeviceOnly, Downloading, InSession, Management, Public, Uploading};
 pub use host::Addresses;
 use management::{audit, devices, groups, packages, registrations, session};
 
@@ -70,6 +71,8 @@ pub struct Api {
     pub signature_turns: Arc<Semaphore>,
     /// Under which address clients reach this server.
     pub addresses: Addresses,
+    /// Whether packages' addresses are signed.
+    pub download_urls: DownloadUrls,
     /// Everybody may do everything.
     pub authentication_is_off: bool,
 }
@@ -89,6 +92,7 @@ impl Api {
             audit: AuditLog::default(),
             signature_turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             addresses: Addresses::default(),
+            download_urls: DownloadUrls::Public,
             authentication_is_off: false,
         }
     }
@@ -103,7 +107,7 @@ const DELETE: Method = Method::DELETE;
 fn resources() -> Vec<Resource> {
     vec![
         at("/api/v1/update/check", [on(POST, DeviceOnly, update::check)]),
-        at("/local_storage/{name...}", [on(GET, Public, download::package)]),
+        at("/local_storage/{name...}", [on(GET, Downloading, download::package)]),
         at("/api/v1/auth/device", [on(POST, Public, auth::authorize)]),
         at("/api/v1/auth/pending", [on(GET, Management(ReadOnly), registrations::list)]),
         at("/api/v1/auth/register", [on(POST, Change(ReadWrite, AcceptDevice), registrations::accept)]),

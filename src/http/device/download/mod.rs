@@ -1,31 +1,27 @@
 //! `/local_storage/…`: the bytes of a package.
 
-use std::sync::Arc;
-use std::time::SystemTime;
+mod body;
+mod fields;
+mod file_name;
 
-use futures_util::{Stream, StreamExt, stream};
-use headers::{
-    AcceptRanges, ContentLength, ContentRange, ContentType, ETag, HeaderMapExt, IfModifiedSince, IfNoneMatch, IfRange,
-    LastModified,
-};
+use std::sync::Arc;
+
+use headers::{ContentLength, ContentRange, HeaderMapExt, IfModifiedSince, IfNoneMatch, IfRange};
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 use warp::http::{Method, StatusCode};
 use warp::reply::{Reply, Response};
 
-use crate::domain::{Package, StorageDirectory};
+use crate::auth::download_url;
+use crate::domain::{DownloadUrls, Package, StorageDirectory};
 use crate::http::Api;
 use crate::http::endpoint::PathParameter;
 use crate::http::error::ApiError;
 use crate::http::guard::Anonymous;
 use crate::http::range::{ByteRange, RangeRequest};
 use crate::http::request::Request;
-use crate::store::{PackageFile, StoreError, packages};
-
-/// How much is read at once.
-const CHUNK_BYTES: u64 = 128 * 1024;
-/// How many chunks are read before the client has taken the one before.
-const CHUNKS_AHEAD: usize = 2;
+use crate::store::{StoreError, packages};
+use fields::{Extent, PackageFields};
 
 /// A package's name in a URL: its UUID, with its directory before it or without.
 pub struct StoredName {
@@ -50,16 +46,25 @@ impl StoredName {
     }
 }
 
-/// The path under which a package is downloaded.
-pub fn path(package: &Package) -> String {
-    format!("/local_storage/{}", package.uuid)
+/// Path and query under which a package is downloaded, signed if addresses are.
+pub fn address(api: &Api, package: &Package) -> String {
+    let path = format!("/local_storage/{}", package.uuid);
+    match api.download_urls {
+        DownloadUrls::Public => path,
+        DownloadUrls::Signed => {
+            let query = download_url::sign(&api.keys, &path, api.store.clock().now());
+            format!("{path}?{query}")
+        }
+    }
 }
 
 /// `GET /local_storage/{name...}`, also `HEAD`
 ///
 /// - 200: the whole package
-/// - 206: the range asked for; one range, several are answered with the whole
+/// - 206: the range asked for; several ranges are answered with the whole, as RFC 9110, section 14.2, lets a server do: no
+///   device asks for several, and many small ones are a way to make work for others
 /// - 304: the client has it (`If-None-Match`, `If-Modified-Since`)
+/// - 403: addresses are signed, and this one is not, not rightly, or no more good
 /// - 404: no such package
 /// - 416: no byte of the range is in the package
 pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Request) -> Result<Response, ApiError> {
@@ -77,32 +82,27 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
     let (package, file) = found.filter(|(package, _)| name.names(package)).ok_or_else(not_found)?;
 
     let length = package.length_bytes;
-    let entity_tag: ETag = format!("\"{}\"", package.sha256).parse().map_err(ApiError::internal)?;
-    let last_modified = LastModified::from(SystemTime::from(package.created));
-
-    let (status, range) = if is_not_modified(&request, &entity_tag, &package) {
-        (StatusCode::NOT_MODIFIED, None)
+    let fields = PackageFields::of(&package)?;
+    let (status, extent, range) = if is_not_modified(&request, &fields, &package) {
+        (StatusCode::NOT_MODIFIED, Extent::Nothing, None)
     } else {
-        match range_that_applies(&request, length, &entity_tag, &last_modified) {
-            RangeRequest::Whole => (StatusCode::OK, Some(ByteRange::whole(length))),
-            RangeRequest::Part(part) => (StatusCode::PARTIAL_CONTENT, Some(part)),
+        match range_that_applies(&request, length, &fields) {
+            RangeRequest::Whole => (StatusCode::OK, Extent::Whole, Some(ByteRange::whole(length))),
+            RangeRequest::Part(part) => (StatusCode::PARTIAL_CONTENT, Extent::Part, Some(part)),
             RangeRequest::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable(length)),
         }
     };
 
     let mut response = match range {
-        Some(range) => warp::reply::stream(chunks(file, range)).into_response(),
+        Some(range) => warp::reply::stream(body::chunks(file, range)).into_response(),
         None => Response::default(),
     };
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.typed_insert(entity_tag);
-    headers.typed_insert(last_modified);
-    headers.typed_insert(AcceptRanges::bytes());
+    fields.write(headers, extent, api.download_urls);
     if let Some(range) = range {
-        headers.typed_insert(ContentType::octet_stream());
         headers.typed_insert(ContentLength(range.length()));
-        if status == StatusCode::PARTIAL_CONTENT {
+        if extent == Extent::Part {
             let content_range = ContentRange::bytes(range.first..=range.last, length);
             headers.typed_insert(content_range.map_err(|_| ApiError::internal("a range outside its file"))?);
         }
@@ -111,23 +111,21 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
 }
 
 /// Whether the client has this version already (RFC 9110, section 13.2.2: the tag decides if there is one).
-fn is_not_modified(request: &Request, entity_tag: &ETag, package: &Package) -> bool {
-    match request.head.headers.typed_get::<IfNoneMatch>() {
-        Some(condition) => !condition.precondition_passes(entity_tag),
-        None => request
-            .head
-            .headers
+fn is_not_modified(request: &Request, fields: &PackageFields, package: &Package) -> bool {
+    let headers = &request.head.headers;
+    match headers.typed_get::<IfNoneMatch>() {
+        Some(condition) => !condition.precondition_passes(&fields.entity_tag),
+        None => headers
             .typed_get::<IfModifiedSince>()
             .is_some_and(|condition| !condition.is_modified(package.created.into())),
     }
 }
 
 /// The range asked for, if the client's copy is still of this version (RFC 9110, section 13.1.5).
-fn range_that_applies(request: &Request, length: u64, entity_tag: &ETag, last_modified: &LastModified) -> RangeRequest {
+fn range_that_applies(request: &Request, length: u64, fields: &PackageFields) -> RangeRequest {
     let copy_is_stale = match request.head.headers.typed_try_get::<IfRange>() {
-        Ok(condition) => {
-            condition.is_some_and(|condition| condition.is_modified(Some(entity_tag), Some(last_modified)))
-        }
+        Ok(condition) => condition
+            .is_some_and(|condition| condition.is_modified(Some(&fields.entity_tag), Some(&fields.last_modified))),
         Err(_) => true,
     };
     // Ranges are defined for GET alone (section 14.2).
@@ -136,24 +134,4 @@ fn range_that_applies(request: &Request, length: u64, entity_tag: &ETag, last_mo
     } else {
         RangeRequest::of(&request.head.headers, length)
     }
-}
-
-/// The bytes of a range, read on threads that may block, a little ahead of the client.
-fn chunks(file: PackageFile, range: ByteRange) -> impl Stream<Item = Result<Vec<u8>, std::io::Error>> + Send + Sync {
-    let end = range.first + range.length();
-    let mut next = range.first;
-    let offsets = std::iter::from_fn(move || {
-        let offset = next;
-        next = end.min(offset + CHUNK_BYTES);
-        (offset < end).then_some((offset, (next - offset) as usize))
-    });
-    let read = move |(offset, length)| {
-        let file = file.clone();
-        let reading = tokio::task::spawn_blocking(move || file.read_at(offset, length));
-        async move {
-            let chunk = reading.await.map_err(std::io::Error::other).flatten();
-            chunk.inspect_err(|error| tracing::error!(%error, offset, "reading a package failed"))
-        }
-    };
-    stream::iter(offsets).map(read).buffered(CHUNKS_AHEAD)
 }
