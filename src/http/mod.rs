@@ -39,6 +39,8 @@ use crate::usecase::check_update::Planner;
 use crate::usecase::claim::Claim;
 use crate::usecase::hold_back::HoldBack;
 use crate::usecase::log_in::Doorkeeper;
+use crate::usecase::open_packages::OpenPackages;
+pub use device::download::{Buffers, OpenPackage};
 use device::{auth, download, update};
 pub use endpoint::RouteSummary;
 use endpoint::{Resource, Route, any_of, at, on};
@@ -53,6 +55,10 @@ pub struct Api {
     pub store: Store,
     /// The package files.
     pub packages: PackageFolder,
+    /// Those that are being downloaded.
+    pub open_packages: OpenPackages<OpenPackage>,
+    /// What packages are read into.
+    pub buffers: Buffers,
     /// The keys of tokens.
     pub keys: Keys,
     /// The compiled plans.
@@ -83,6 +89,8 @@ impl Api {
         Self {
             store,
             packages,
+            open_packages: OpenPackages::default(),
+            buffers: Buffers::default(),
             keys,
             planner: Planner::default(),
             identity_provider: None,

@@ -7,6 +7,7 @@ pub mod hear_device;
 pub mod hold_back;
 pub mod issue_token;
 pub mod log_in;
+pub mod open_packages;
 pub mod publish_package;
 pub mod register_device;
 pub mod remove_package;

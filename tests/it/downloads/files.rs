@@ -1,9 +1,14 @@
 //! Packages that go while they are downloaded, and files that are not as long as they should be.
 
-use crate::harness::raw::Raw;
-use crate::harness::{TestServer, contents};
+use std::fs::{File, OpenOptions};
+use std::path::PathBuf;
+
+use reqwest::Method;
+use rustix::fs::{Advice, fadvise};
 
 use super::Download;
+use crate::harness::raw::Raw;
+use crate::harness::{TestServer, contents};
 
 /// More than sockets and buffers hold.
 const LARGE: u32 = 32 * 1024 * 1024;
@@ -16,6 +21,31 @@ async fn large() -> (TestServer, i64, String, Vec<u8>) {
     let shown = admin.show_package(package).await;
     let path = format!("/local_storage/{}", shown["metadata"]["rdfm.storage.local.uuid"].as_str().unwrap());
     (server, package, path, bytes)
+}
+
+/// Where the only package's file is.
+fn stored_file(server: &TestServer) -> PathBuf {
+    let files = server.package_files();
+    let file = files.iter().find(|file| !file.starts_with(".uploads") && !file.ends_with(".tender")).unwrap();
+    server.data().join("packages").join(file)
+}
+
+#[tokio::test]
+async fn what_is_not_in_memory_comes_from_the_disk() {
+    let (server, _, path, bytes) = large().await;
+    let file = File::open(stored_file(&server)).unwrap();
+    // The kernel may not do it; then this tests what others test.
+    let forget = || fadvise(&file, 0, None, Advice::DontNeed).unwrap();
+    let anonymous = server.anonymous();
+    for (range, first, last) in [("bytes=0-", 0, bytes.len() - 1), ("bytes=20000000-20002047", 20_000_000, 20_002_047)]
+    {
+        forget();
+        let reply = anonymous.send(anonymous.request(Method::GET, &path).header("Range", range)).await;
+        assert_eq!(reply.status, 206);
+        assert!(reply.body == bytes[first..=last], "{range}");
+    }
+    forget();
+    assert!(anonymous.get(&path).await.body == bytes);
 }
 
 #[tokio::test]
@@ -57,8 +87,7 @@ async fn the_space_of_a_deleted_package_is_free_at_once() {
 #[tokio::test]
 async fn a_file_that_was_cut_off_breaks_the_download_off() {
     let (server, _, path, bytes) = large().await;
-    let file = server.package_files().into_iter().find(|file| path.ends_with(file.to_str().unwrap())).unwrap();
-    let file = std::fs::OpenOptions::new().write(true).open(server.data().join("packages").join(file)).unwrap();
+    let file = OpenOptions::new().write(true).open(stored_file(&server)).unwrap();
     file.set_len(1_000_000).unwrap();
     for range in ["bytes=999990-1000000", "bytes=0-", "bytes=20000000-20002047"] {
         let mut client = Raw::connect(&server).await;

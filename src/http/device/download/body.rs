@@ -1,34 +1,98 @@
 //! The bytes of a package on their way to a client.
 
-use futures_util::{Stream, StreamExt, stream};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
+use futures_util::Stream;
+use tokio::task::{JoinHandle, spawn_blocking};
+use warp::reply::{Reply, Response};
+
+use super::buffers::{Buffers, CHUNK_BYTES};
 use crate::http::range::ByteRange;
 use crate::store::PackageFile;
 
-/// How much is read at once.
-const CHUNK_BYTES: u64 = 128 * 1024;
-/// How many chunks are read before the client has taken the one before.
-const CHUNKS_AHEAD: usize = 2;
-
-/// The bytes of a range, read on threads that may block, a little ahead of the client.
-pub fn chunks(
-    file: PackageFile,
-    range: ByteRange,
-) -> impl Stream<Item = Result<Vec<u8>, std::io::Error>> + Send + Sync {
-    let end = range.first + range.length();
-    let mut next = range.first;
-    let offsets = std::iter::from_fn(move || {
-        let offset = next;
-        next = end.min(offset + CHUNK_BYTES);
-        (offset < end).then_some((offset, (next - offset) as usize))
-    });
-    let read = move |(offset, length)| {
-        let file = file.clone();
-        let reading = tokio::task::spawn_blocking(move || file.read_at(offset, length));
-        async move {
-            let chunk = reading.await.map_err(std::io::Error::other).flatten();
-            chunk.inspect_err(|error| tracing::error!(%error, offset, "reading a package failed"))
-        }
+/// A reply with the bytes of a range. A short one that is in memory is there at once; the rest follows as the client takes it.
+pub fn of(file: &PackageFile, range: ByteRange, buffers: &Buffers) -> Response {
+    let bytes = PackageBytes {
+        file: file.clone(),
+        next: range.first,
+        end: range.first + range.length(),
+        buffers: buffers.clone(),
+        reading: None,
     };
-    stream::iter(offsets).map(read).buffered(CHUNKS_AHEAD)
+    match bytes.at_once() {
+        Some(bytes) => Response::new(bytes.into()),
+        None => warp::reply::stream(bytes).into_response(),
+    }
+}
+
+/// Reads a range chunk by chunk, each when the one before is on its way: reading ahead is left to the operating system.
+///
+/// What is in its memory is copied right here, which takes some microseconds and is less than asking another thread to do it.
+/// Only what must come from the disk is read on threads that may block.
+struct PackageBytes {
+    file: PackageFile,
+    /// Offset of the next chunk.
+    next: u64,
+    /// Offset behind the last byte.
+    end: u64,
+    buffers: Buffers,
+    /// A chunk that comes from the disk.
+    reading: Option<JoinHandle<io::Result<Bytes>>>,
+}
+
+impl PackageBytes {
+    /// How long the next chunk is to be; 0 at the end.
+    fn chunk_length(&self) -> usize {
+        usize::try_from(self.end - self.next).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES))
+    }
+
+    /// All of it, if it is one chunk and in memory.
+    fn at_once(&self) -> Option<Bytes> {
+        let length = self.chunk_length();
+        if self.end - self.next > length as u64 {
+            return None;
+        }
+        let mut buffer = self.buffers.take(length);
+        let read = self.file.read_now(buffer.space(length), self.next);
+        (read == length).then(|| buffer.filled(length))
+    }
+}
+
+impl Stream for PackageBytes {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
+        let (length, offset) = (self.chunk_length(), self.next);
+        if length == 0 {
+            return Poll::Ready(None);
+        }
+        if self.reading.is_none() {
+            let mut buffer = self.buffers.take(length);
+            let read = self.file.read_now(buffer.space(length), offset);
+            if read > 0 {
+                self.next += read as u64;
+                return Poll::Ready(Some(Ok(buffer.filled(read))));
+            }
+            let file = self.file.clone();
+            self.reading = Some(spawn_blocking(move || {
+                file.read_at(buffer.space(length), offset)?;
+                Ok(buffer.filled(length))
+            }));
+        }
+        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
+        let chunk = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other).flatten();
+        self.reading = None;
+        match &chunk {
+            Ok(chunk) => self.next += chunk.len() as u64,
+            Err(error) => {
+                tracing::error!(%error, offset, "reading a package failed");
+                // Nothing comes after an error.
+                self.next = self.end;
+            }
+        }
+        Poll::Ready(Some(chunk))
+    }
 }

@@ -1,6 +1,7 @@
 //! `/local_storage/…`: the bytes of a package.
 
 mod body;
+mod buffers;
 mod fields;
 mod file_name;
 
@@ -10,7 +11,7 @@ use headers::{ContentLength, ContentRange, HeaderMapExt, IfModifiedSince, IfNone
 use percent_encoding::percent_decode_str;
 use uuid::Uuid;
 use warp::http::{Method, StatusCode};
-use warp::reply::{Reply, Response};
+use warp::reply::Response;
 
 use crate::auth::download_url;
 use crate::domain::{DownloadUrls, Package, StorageDirectory};
@@ -20,7 +21,8 @@ use crate::http::error::ApiError;
 use crate::http::guard::Anonymous;
 use crate::http::range::{ByteRange, RangeRequest};
 use crate::http::request::Request;
-use crate::store::{StoreError, packages};
+use crate::store::PackageFile;
+pub use buffers::Buffers;
 use fields::{Extent, PackageFields};
 
 /// A package's name in a URL: its UUID, with its directory before it or without.
@@ -46,6 +48,21 @@ impl StoredName {
     }
 }
 
+/// A package, open for reading, and what replies say about it.
+#[derive(Debug)]
+pub struct OpenPackage {
+    package: Package,
+    file: PackageFile,
+    fields: PackageFields,
+}
+
+impl OpenPackage {
+    fn new(package: Package, file: PackageFile) -> Result<Self, ApiError> {
+        let fields = PackageFields::of(&package)?;
+        Ok(Self { package, file, fields })
+    }
+}
+
 /// Path and query under which a package is downloaded, signed if addresses are.
 pub fn address(api: &Api, package: &Package) -> String {
     let path = format!("/local_storage/{}", package.uuid);
@@ -68,25 +85,14 @@ pub fn address(api: &Api, package: &Package) -> String {
 /// - 404: no such package
 /// - 416: no byte of the range is in the package
 pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Request) -> Result<Response, ApiError> {
-    let not_found = || ApiError::NotFound("no such package");
-    let uuid = name.uuid;
-    let folder = api.packages.clone();
-    let found = api
-        .store
-        .read(move |connection| {
-            let Some(package) = packages::find_by_uuid(connection, uuid)? else { return Ok(None) };
-            let file = folder.read(&package)?;
-            Ok::<_, StoreError>(file.map(|file| (package, file)))
-        })
-        .await?;
-    let (package, file) = found.filter(|(package, _)| name.names(package)).ok_or_else(not_found)?;
-
+    let opening = api.open_packages.get(&api.store, &api.packages, name.uuid, OpenPackage::new);
+    let open = opening.await?.filter(|open| name.names(&open.package));
+    let OpenPackage { package, file, fields } = &*open.ok_or(ApiError::NotFound("no such package"))?;
     let length = package.length_bytes;
-    let fields = PackageFields::of(&package)?;
-    let (status, extent, range) = if is_not_modified(&request, &fields, &package) {
+    let (status, extent, range) = if is_not_modified(&request, fields, package) {
         (StatusCode::NOT_MODIFIED, Extent::Nothing, None)
     } else {
-        match range_that_applies(&request, length, &fields) {
+        match range_that_applies(&request, length, fields) {
             RangeRequest::Whole => (StatusCode::OK, Extent::Whole, Some(ByteRange::whole(length))),
             RangeRequest::Part(part) => (StatusCode::PARTIAL_CONTENT, Extent::Part, Some(part)),
             RangeRequest::Unsatisfiable => return Err(ApiError::RangeNotSatisfiable(length)),
@@ -94,7 +100,7 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
     };
 
     let mut response = match range {
-        Some(range) => warp::reply::stream(body::chunks(file, range)).into_response(),
+        Some(range) => body::of(file, range, &api.buffers),
         None => Response::default(),
     };
     *response.status_mut() = status;
