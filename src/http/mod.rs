@@ -40,7 +40,7 @@ use crate::usecase::claim::Claim;
 use crate::usecase::hold_back::HoldBack;
 use crate::usecase::log_in::Doorkeeper;
 use crate::usecase::open_packages::OpenPackages;
-pub use device::download::{Buffers, OpenPackage};
+pub use device::download::OpenPackage;
 use device::{auth, download, update};
 pub use endpoint::RouteSummary;
 use endpoint::{Resource, Route, any_of, at, on};
@@ -57,8 +57,6 @@ pub struct Api {
     pub packages: PackageFolder,
     /// Those that are being downloaded.
     pub open_packages: OpenPackages<OpenPackage>,
-    /// What packages are read into.
-    pub buffers: Buffers,
     /// The keys of tokens.
     pub keys: Keys,
     /// The compiled plans.
@@ -90,7 +88,6 @@ impl Api {
             store,
             packages,
             open_packages: OpenPackages::default(),
-            buffers: Buffers::default(),
             keys,
             planner: Planner::default(),
             identity_provider: None,

@@ -9,19 +9,16 @@ use futures_util::Stream;
 use tokio::task::{JoinHandle, spawn_blocking};
 use warp::reply::{Reply, Response};
 
-use super::buffers::{Buffers, CHUNK_BYTES};
 use crate::http::range::ByteRange;
 use crate::store::PackageFile;
 
+/// How much is read and sent at once.
+const CHUNK_BYTES: usize = 128 * 1024;
+
 /// A reply with the bytes of a range. A short one that is in memory is there at once; the rest follows as the client takes it.
-pub fn of(file: &PackageFile, range: ByteRange, buffers: &Buffers) -> Response {
-    let bytes = PackageBytes {
-        file: file.clone(),
-        next: range.first,
-        end: range.first + range.length(),
-        buffers: buffers.clone(),
-        reading: None,
-    };
+pub fn of(file: &PackageFile, range: ByteRange) -> Response {
+    let (next, end) = (range.first, range.first + range.length());
+    let bytes = PackageBytes { file: file.clone(), next, end, reading: None };
     match bytes.at_once() {
         Some(bytes) => Response::new(bytes.into()),
         None => warp::reply::stream(bytes).into_response(),
@@ -38,9 +35,8 @@ struct PackageBytes {
     next: u64,
     /// Offset behind the last byte.
     end: u64,
-    buffers: Buffers,
     /// A chunk that comes from the disk.
-    reading: Option<JoinHandle<io::Result<Bytes>>>,
+    reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
 }
 
 impl PackageBytes {
@@ -55,9 +51,9 @@ impl PackageBytes {
         if self.end - self.next > length as u64 {
             return None;
         }
-        let mut buffer = self.buffers.take(length);
-        let read = self.file.read_now(buffer.space(length), self.next);
-        (read == length).then(|| buffer.filled(length))
+        let mut chunk = vec![0; length];
+        let read = self.file.read_now(&mut chunk, self.next);
+        (read == length).then(|| chunk.into())
     }
 }
 
@@ -70,17 +66,15 @@ impl Stream for PackageBytes {
             return Poll::Ready(None);
         }
         if self.reading.is_none() {
-            let mut buffer = self.buffers.take(length);
-            let read = self.file.read_now(buffer.space(length), offset);
+            let mut chunk = vec![0; length];
+            let read = self.file.read_now(&mut chunk, offset);
             if read > 0 {
+                chunk.truncate(read);
                 self.next += read as u64;
-                return Poll::Ready(Some(Ok(buffer.filled(read))));
+                return Poll::Ready(Some(Ok(chunk.into())));
             }
             let file = self.file.clone();
-            self.reading = Some(spawn_blocking(move || {
-                file.read_at(buffer.space(length), offset)?;
-                Ok(buffer.filled(length))
-            }));
+            self.reading = Some(spawn_blocking(move || file.read_at(&mut chunk, offset).map(|()| chunk)));
         }
         let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
         let chunk = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other).flatten();
@@ -93,6 +87,6 @@ impl Stream for PackageBytes {
                 self.next = self.end;
             }
         }
-        Poll::Ready(Some(chunk))
+        Poll::Ready(Some(chunk.map(Bytes::from)))
     }
 }

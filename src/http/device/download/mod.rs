@@ -1,7 +1,6 @@
 //! `/local_storage/…`: the bytes of a package.
 
 mod body;
-mod buffers;
 mod fields;
 mod file_name;
 
@@ -22,7 +21,6 @@ use crate::http::guard::Anonymous;
 use crate::http::range::{ByteRange, RangeRequest};
 use crate::http::request::Request;
 use crate::store::PackageFile;
-pub use buffers::Buffers;
 use fields::{Extent, PackageFields};
 
 /// A package's name in a URL: its UUID, with its directory before it or without.
@@ -100,7 +98,7 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
     };
 
     let mut response = match range {
-        Some(range) => body::of(file, range, &api.buffers),
+        Some(range) => body::of(file, range),
         None => Response::default(),
     };
     *response.status_mut() = status;
