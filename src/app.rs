@@ -116,6 +116,7 @@ impl App {
             identity_provider: provider,
             claim: offer.as_ref().map(|(claim, _)| *claim),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
+            download_urls: config.download_urls,
             authentication_is_off: config.authentication_is_off,
             ..Api::new(store.clone(), packages, keys)
         });

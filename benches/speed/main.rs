@@ -1,4 +1,4 @@
-//! How fast tender is and how much it takes: `cargo bench`, some two minutes.
+//! How fast tender is and how much it takes: `cargo bench`, some four minutes.
 //!
 //! Everything is measured with a fleet of 10,000 devices in 20 groups with 20 packages each, on the program as it is released,
 //! running as a process of its own. Absolute numbers say little about another machine, so wherever there is something to
@@ -17,19 +17,27 @@
 //!   samples.
 //! - **writes**: commits that another connection sees while the fleet polls, and what goes to the write-ahead log when the
 //!   last access of all devices is written.
+//! - **downloads**: bytes a second and processor time of a GiB on 16 connections, for packages of 1 and 256 MiB, and requests a
+//!   second for ranges of 2 kB (what modems ask for) and 128 kB (RAUC) behind 600 MiB of a package. The yardstick is nginx with
+//!   sendfile and as many worker processes as tender has threads, so that either may use all processors. All files are in the
+//!   page cache. And how much memory 64 slow downloads take. Without nginx, only that.
 //!
 //! Missing a target is told, and does not fail the run. After `cargo bench --`, `--upload MIB` sets the size of the upload whose
-//! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, start, memory, writes.
+//! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, start, memory,
+//! writes, downloads.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot measure ends there and then")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark waits on threads of its own, and asks for the real time")]
 
 mod bare_route;
+mod downloads;
 mod fleet;
 mod load;
 mod memory;
+mod nginx;
 mod process;
 mod replies;
+mod sink;
 mod table;
 mod writes;
 
@@ -77,6 +85,8 @@ fn main() {
     part("memory", &|| memory::of_fleet(&fleet));
     part("memory", &|| memory::of_upload(&fleet, options.upload_mebibytes));
     part("writes", &|| writes::of_one_flush(&fleet));
+    // Last, as its packages are in nobody else's way then.
+    part("downloads", &|| downloads::all(&fleet));
     table::print(&rows);
     println!("\nmeasured in {:.0} s", begin.elapsed().as_secs_f64());
 }

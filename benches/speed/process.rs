@@ -5,16 +5,24 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
+use std::thread::{available_parallelism, sleep};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use crate::nginx;
 
 /// The unit of processor times in /proc, which is the same on every Linux that programs get to see.
 const TICK: Duration = Duration::from_millis(10);
+/// As many threads as the real server has at most.
+const MAX_WORKERS: usize = 4;
 const START_LIMIT: Duration = Duration::from_secs(20);
 
 /// A server in a process of its own; ends when dropped.
 pub struct Server {
     child: Child,
+    /// What is deleted after it.
+    folder: Option<TempDir>,
     pub address: SocketAddr,
     /// From before the process was made until it answered a request.
     pub started_in: Duration,
@@ -37,6 +45,16 @@ impl Server {
         Self::start(command, address)
     }
 
+    /// nginx, serving package files; `None` if it is not installed.
+    pub fn nginx(packages: &Path) -> Option<Self> {
+        let address = free_address();
+        let workers = available_parallelism().map_or(1, usize::from).min(MAX_WORKERS);
+        let (command, folder) = nginx::command(packages, address, workers)?;
+        let mut server = Self::start(command, address);
+        server.folder = Some(folder);
+        Some(server)
+    }
+
     fn start(mut command: Command, address: SocketAddr) -> Self {
         for (name, _) in std::env::vars_os() {
             let name_text = name.to_string_lossy();
@@ -46,7 +64,7 @@ impl Server {
         }
         let begin = Instant::now();
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
-        let mut server = Self { child, address, started_in: Duration::ZERO };
+        let mut server = Self { child, folder: None, address, started_in: Duration::ZERO };
         while !answers(address) {
             assert!(begin.elapsed() < START_LIMIT, "a server did not start");
             sleep(Duration::from_micros(500));
@@ -55,9 +73,11 @@ impl Server {
         server
     }
 
-    /// Processor time that it used so far.
+    /// Processor time that it used so far, workers that are processes of their own included.
     pub fn processor_time(&self) -> Duration {
-        processor_time(&self.child.id().to_string())
+        let id = self.child.id().to_string();
+        let workers = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        workers.split_whitespace().chain([id.as_str()]).map(processor_time).sum()
     }
 
     /// Resident memory in bytes.
@@ -84,7 +104,11 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It may have ended by itself, and the reason is told elsewhere.
+        // nginx's workers would outlive a master that is killed. It may have ended by itself, and the reason is told elsewhere.
+        if self.folder.is_some() {
+            let _ = Command::new("kill").arg(self.child.id().to_string()).status();
+            let _ = self.child.wait();
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -4,6 +4,7 @@ pub mod access_token;
 pub mod checksum;
 pub mod credential;
 pub mod device_token;
+pub mod download_url;
 pub mod introspection;
 pub mod known_browser;
 pub mod password;

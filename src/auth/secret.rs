@@ -55,6 +55,7 @@ pub struct Keys {
     pub(super) device_token: Hmac<Sha256>,
     pub(super) access_token: Hmac<Sha256>,
     pub(super) known_browser: Hmac<Sha256>,
+    pub(super) download_url: Hmac<Sha256>,
     check: SecretCheck,
 }
 
@@ -66,6 +67,7 @@ impl Keys {
         Self {
             access_token: hmac_with(&derive("tender access token")),
             known_browser: hmac_with(&derive("tender known browser")),
+            download_url: hmac_with(&derive("tender download url")),
             check: SecretCheck(derive("tender secret check").into()),
             device_token: with_secret,
         }

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use crate::auth::Secret;
-use crate::domain::{AuditRetention, ByteSize, StorageLimits};
+use crate::domain::{AuditRetention, ByteSize, DownloadUrls, StorageLimits};
 pub use identity_provider::{IdentityProviderConfig, IntrospectionUrl};
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions};
@@ -62,6 +62,8 @@ pub struct Config {
     pub port: u16,
     /// Address for download links, without a slash at its end.
     pub public_url: Option<String>,
+    /// Whether download links work for everybody.
+    pub download_urls: DownloadUrls,
     /// Proxies whose word is taken.
     pub trusted_proxies: Vec<IpNet>,
     /// Everybody may do everything.
@@ -114,6 +116,7 @@ impl Config {
             host: DEFAULT_HOST.to_owned(),
             port: DEFAULT_PORT,
             public_url: None,
+            download_urls: DownloadUrls::Public,
             trusted_proxies: Vec::new(),
             authentication_is_off: false,
             identity_provider: None,
@@ -144,6 +147,7 @@ impl Config {
             host,
             port,
             public_url: options.public_url.as_deref().map(public_url).transpose()?,
+            download_urls: options.download_urls.as_deref().map_or(Ok(DownloadUrls::Public), download_urls)?,
             trusted_proxies: options
                 .trusted_proxies
                 .unwrap_or_default()
@@ -245,6 +249,10 @@ fn public_url(text: &str) -> Result<String, ConfigError> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+fn download_urls(text: &str) -> Result<DownloadUrls, ConfigError> {
+    text.parse().or_else(|_| refuse(format!("download_urls = \"{text}\" is neither public nor signed")))
+}
+
 fn network(text: &str) -> Result<IpNet, ConfigError> {
     let text = text.trim();
     text.parse::<IpNet>()
@@ -294,7 +302,7 @@ mod tests {
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 22);
+        assert_eq!(options.len(), 23);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -391,6 +399,7 @@ mod tests {
             "public_url = \"updates.example\"",
             "public_url = \"ftp://updates.example\"",
             "public_url = \"http://a/?q\"",
+            "download_urls = \"secret\"",
             "trusted_proxies = [\"everybody\"]",
             "drain_timeout = \"soon\"",
             "max_store_size = \"much\"",
@@ -405,5 +414,9 @@ mod tests {
             assert!(!sentence.contains('\n'), "{sentence}");
         }
         assert_eq!(serve("public_url = \"https://a/b/\"").unwrap().public_url.as_deref(), Some("https://a/b"));
+        let download_urls = |text| serve(text).unwrap().download_urls;
+        assert_eq!(download_urls(""), DownloadUrls::Public);
+        assert_eq!(download_urls("download_urls = \"public\""), DownloadUrls::Public);
+        assert_eq!(download_urls("download_urls = \"signed\""), DownloadUrls::Signed);
     }
 }

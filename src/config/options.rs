@@ -43,6 +43,9 @@ pub struct ServeOptions {
     /// Address under which devices reach this server, for download links [default: as each request says]
     #[arg(long, env = "TENDER_PUBLIC_URL", value_name = "URL")]
     pub(super) public_url: Option<String>,
+    /// Whether download links work for everybody (public), or are signed and end after a day (signed) [default: public]
+    #[arg(long, env = "TENDER_DOWNLOAD_URLS", value_name = "KIND")]
+    pub(super) download_urls: Option<String>,
     /// Networks of proxies whose Forwarded and X-Forwarded-* headers are believed, such as 10.0.0.0/8
     #[arg(long, env = "TENDER_TRUSTED_PROXIES", value_name = "NETWORK", value_delimiter = ',')]
     pub(super) trusted_proxies: Option<Vec<String>>,
@@ -146,6 +149,7 @@ impl ServeOptions {
             hostname: self.hostname.or(other.hostname),
             api_port: self.api_port.or(other.api_port),
             public_url: self.public_url.or(other.public_url),
+            download_urls: self.download_urls.or(other.download_urls),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),
             no_api_auth: self.no_api_auth.or(other.no_api_auth),
             oauth_url: self.oauth_url.or(other.oauth_url),

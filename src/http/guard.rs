@@ -9,7 +9,8 @@ use super::error::ApiError;
 use super::identity::{self, Identity, bearer_token};
 use super::request::Head;
 use crate::auth::device_token;
-use crate::domain::{Action, Actor, Deed, MacAddress, Scope, Scopes};
+use crate::auth::download_url::{self, Verdict};
+use crate::domain::{Action, Actor, Deed, DownloadUrls, MacAddress, Scope, Scopes};
 use crate::store::sessions::Session;
 
 /// Lets a caller in, or not.
@@ -76,6 +77,10 @@ impl Audience {
 #[derive(Clone, Copy)]
 pub struct Public;
 
+/// For downloads: anybody, with a signed address where addresses are signed.
+#[derive(Clone, Copy)]
+pub struct Downloading;
+
 /// For endpoints that need a device token.
 #[derive(Clone, Copy)]
 pub struct DeviceOnly;
@@ -133,6 +138,30 @@ impl Guard for Public {
 
     async fn admit(&self, _: &Api, _: &Head) -> Result<Anonymous, Refusal> {
         Ok(Anonymous)
+    }
+
+    fn audience(&self) -> Audience {
+        Audience::Public
+    }
+}
+
+impl Guard for Downloading {
+    type Caller = Anonymous;
+
+    /// 403 without a good signature, where addresses are signed.
+    async fn admit(&self, api: &Api, head: &Head) -> Result<Anonymous, Refusal> {
+        if api.download_urls == DownloadUrls::Public || api.authentication_is_off {
+            return Ok(Anonymous);
+        }
+        let (clock, target) = (api.store.clock(), &head.target);
+        let sentence = match download_url::verify(&api.keys, target.path(), target.query(), clock.now(), clock.steady())
+        {
+            Verdict::Good => return Ok(Anonymous),
+            Verdict::Unsigned => "this address is not signed: download from the address that an update check gives",
+            Verdict::Forged => "the signature of this address is wrong: use the address as the update check gave it",
+            Verdict::Expired => "this address has expired: check for an update again to get a new one",
+        };
+        Err(ApiError::Forbidden(sentence.to_owned()).into())
     }
 
     fn audience(&self) -> Audience {

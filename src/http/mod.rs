@@ -34,7 +34,7 @@ use crate::domain::Action::{
     UploadPackage,
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
-use crate::domain::StorageLimits;
+use crate::domain::{DownloadUrls, StorageLimits};
 use crate::identity_provider::IdentityProvider;
 use crate::store::{PackageFolder, Store};
 use crate::usecase::audit_log::AuditLog;
@@ -43,13 +43,15 @@ use crate::usecase::check_update::Planner;
 use crate::usecase::claim::Claim;
 use crate::usecase::hold_back::HoldBack;
 use crate::usecase::log_in::Doorkeeper;
+use crate::usecase::open_packages::OpenPackages;
 use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
+pub use device::download::OpenPackage;
 use device::{auth, download, update};
 pub use endpoint::RouteSummary;
 use endpoint::{Resource, Route, any_of, at, on};
 pub use guard::Audience;
-use guard::{Change, DeviceOnly, InSession, Management, OwnUploads, Public, Uploading};
+use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, Public, Uploading};
 pub use host::Addresses;
 use management::{audit, devices, groups, packages, registrations, session, tus, uploads};
 use oauth::client::ClientOnly;
@@ -65,6 +67,8 @@ pub struct Api {
     pub room: Room,
     /// Uploads that can be resumed.
     pub uploads: ResumableUploads,
+    /// Those that are being downloaded.
+    pub open_packages: OpenPackages<OpenPackage>,
     /// The keys of tokens.
     pub keys: Keys,
     /// The compiled plans.
@@ -85,6 +89,8 @@ pub struct Api {
     pub signature_turns: Arc<Semaphore>,
     /// Under which address clients reach this server.
     pub addresses: Addresses,
+    /// Whether packages' addresses are signed.
+    pub download_urls: DownloadUrls,
     /// Everybody may do everything.
     pub authentication_is_off: bool,
 }
@@ -100,6 +106,7 @@ impl Api {
             packages,
             room,
             uploads,
+            open_packages: OpenPackages::default(),
             keys,
             planner: Planner::default(),
             identity_provider: None,
@@ -110,6 +117,7 @@ impl Api {
             audit: AuditLog::default(),
             signature_turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             addresses: Addresses::default(),
+            download_urls: DownloadUrls::Public,
             authentication_is_off: false,
         }
     }
@@ -125,7 +133,7 @@ const DELETE: Method = Method::DELETE;
 fn resources() -> Vec<Resource> {
     vec![
         at("/api/v1/update/check", [on(POST, DeviceOnly, update::check)]),
-        at("/local_storage/{name...}", [on(GET, Public, download::package)]),
+        at("/local_storage/{name...}", [on(GET, Downloading, download::package)]),
         at("/api/v1/auth/device", [on(POST, Public, auth::authorize)]),
         at("/api/v1/auth/pending", [on(GET, Management(ReadOnly), registrations::list)]),
         at("/api/v1/auth/register", [on(POST, Change(ReadWrite, AcceptDevice), registrations::accept)]),

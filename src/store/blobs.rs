@@ -6,11 +6,12 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, IoSliceMut, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::io::{ReadWriteFlags, preadv2};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -306,11 +307,16 @@ impl PublishedFile {
 pub struct PackageFile(Arc<File>);
 
 impl PackageFile {
-    /// Reads exactly `length` bytes at `offset`. Blocks.
-    pub fn read_at(&self, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; length];
-        self.0.read_exact_at(&mut bytes, offset)?;
-        Ok(bytes)
+    /// Fills `buffer` from `offset` on. Blocks.
+    pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    /// Reads from `offset` on what the operating system has in memory, and does not wait for the disk; how many bytes it
+    /// read. 0 says that [`PackageFile::read_at`] must be asked: the bytes are not in memory or not there, or the file
+    /// system cannot tell.
+    pub fn read_now(&self, buffer: &mut [u8], offset: u64) -> usize {
+        preadv2(&*self.0, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).unwrap_or(0)
     }
 }
 

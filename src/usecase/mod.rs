@@ -11,6 +11,7 @@ pub mod issue_token;
 pub mod judge_token;
 pub mod log_in;
 pub mod manage_clients;
+pub mod open_packages;
 pub mod publish_package;
 pub mod register_device;
 pub mod remove_package;

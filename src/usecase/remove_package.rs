@@ -1,13 +1,15 @@
 //! A package goes: first its row, then its file, so that a row never lacks its file.
 
+use super::open_packages::OpenPackages;
 use crate::domain::{Deed, PackageId};
 use crate::store::packages::{self, Deletion};
 use crate::store::{PackageFolder, Store, StoreError, audit};
 
 /// Deletes a package that no group has. Downloads of it that have begun go on to their end.
-pub async fn remove_package(
+pub async fn remove_package<T: Send + Sync + 'static>(
     store: &Store,
     folder: &PackageFolder,
+    open: &OpenPackages<T>,
     id: PackageId,
     deed: Deed,
 ) -> Result<Deletion, StoreError> {
@@ -20,6 +22,8 @@ pub async fn remove_package(
     });
     let deletion = deleting.await?;
     if let Deletion::Deleted(package) = &deletion {
+        // A file that is open takes its room on the disk until it is closed.
+        open.forget();
         let (folder, package) = (folder.clone(), package.clone());
         let removing = tokio::task::spawn_blocking(move || folder.remove(&package));
         // The package is gone for everybody; a file that could not be deleted is swept at the next start.

@@ -1,5 +1,9 @@
 //! Downloads: `/local_storage/…`, whole and in parts.
 
+mod fields;
+mod files;
+mod signed;
+
 use std::time::Duration;
 
 use reqwest::Method;
@@ -18,7 +22,10 @@ struct Download {
 
 impl Download {
     async fn start(more: &[(&str, &str)]) -> Self {
-        let server = TestServer::start().await;
+        Self::start_on(TestServer::start().await, more).await
+    }
+
+    async fn start_on(server: TestServer, more: &[(&str, &str)]) -> Self {
         let admin = server.admin().await;
         let bytes = contents(LENGTH);
         let package = admin.package("v1", more, &bytes).await;

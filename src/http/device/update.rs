@@ -42,7 +42,7 @@ pub async fn check(api: Arc<Api>, holder: TokenHolder, (): (), mut request: Requ
                 id: package.id,
                 created: Date(package.created),
                 sha256: package.sha256.to_string(),
-                uri: format!("{}{}", api.addresses.base_url(&request.head)?, download::path(package)),
+                uri: format!("{}{}", api.addresses.base_url(&request.head)?, download::address(&api, package)),
             })?)
         }
         UpdateCheck::NoUpdate => Ok(reply::no_content()),

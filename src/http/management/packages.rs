@@ -120,7 +120,7 @@ pub async fn find(api: Arc<Api>, _: Operator, id: PackageId, _: Request) -> Resu
 /// - 404: no such package
 /// - 409: a group has it
 pub async fn delete(api: Arc<Api>, deed: Deed, id: PackageId, _: Request) -> Result<Response, ApiError> {
-    match remove_package(&api.store, &api.packages, id, deed).await? {
+    match remove_package(&api.store, &api.packages, &api.open_packages, id, deed).await? {
         Deletion::Deleted(_) => Ok(reply::done()),
         Deletion::NotFound => Err(no_such_package()),
         Deletion::Assigned => {
