@@ -38,6 +38,15 @@ pub enum Claim {
     UnknownPackages,
 }
 
+/// The files in a package folder.
+#[derive(Debug, Default)]
+pub struct FolderFiles {
+    /// Of uploads that go on, or were broken off.
+    pub unfinished: Vec<PathBuf>,
+    /// All others: packages, and what somebody else has put there.
+    pub stored: Vec<PathBuf>,
+}
+
 /// The folder of the stored packages.
 #[derive(Debug, Clone)]
 pub struct PackageFolder {
@@ -48,7 +57,12 @@ impl PackageFolder {
     /// Takes the folder, making what is missing.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         create_private_directory(&root.join(UPLOADS))?;
-        Ok(Self { root: root.into() })
+        Ok(Self::at(root))
+    }
+
+    /// Takes the folder as it is, to look at it.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.into() }
     }
 
     /// Where it is.
@@ -65,9 +79,14 @@ impl PackageFolder {
         Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash: Sha256::new(), length_bytes: 0 })
     }
 
+    /// Where the file of a package belongs.
+    pub fn path_of(&self, package: &Package) -> PathBuf {
+        self.path(package.description.directory(), package.uuid)
+    }
+
     /// Opens a stored package for reading; `None` if its file is gone, as it is right after a removal. Blocks.
     pub fn read(&self, package: &Package) -> Result<Option<PackageFile>, StoreError> {
-        let path = self.path(package.description.directory(), package.uuid);
+        let path = self.path_of(package);
         match File::open(&path) {
             Ok(file) => Ok(Some(PackageFile(Arc::new(file)))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -77,7 +96,7 @@ impl PackageFolder {
 
     /// Deletes the file of a package whose row is gone. Blocks.
     pub fn remove(&self, package: &Package) -> Result<(), StoreError> {
-        let path = self.path(package.description.directory(), package.uuid);
+        let path = self.path_of(package);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::file(path, error)),
             _ => Ok(()),
@@ -98,7 +117,7 @@ impl PackageFolder {
         if !owner.is_empty() && owner != installation {
             return Ok(Claim::OtherInstallation);
         }
-        if owner.is_empty() && !self.stored_files().is_empty() {
+        if owner.is_empty() && self.files().stored.iter().any(|path| package_name(path).is_some()) {
             return Ok(Claim::UnknownPackages);
         }
         let Some(lock) = InstanceLock::take(&path)? else { return Ok(Claim::InUse) };
@@ -113,16 +132,24 @@ impl PackageFolder {
     /// `known`. Files that are not named like packages stay. Returns how many were deleted. For a time when nothing is
     /// being published, in a folder that is ours; blocks.
     pub fn sweep(&self, known: &HashSet<Uuid>) -> usize {
-        let unfinished = files_below(&self.root.join(UPLOADS));
-        let orphans = self.stored_files().into_iter().filter(|(uuid, _)| !known.contains(uuid)).map(|(_, path)| path);
+        let FolderFiles { unfinished, stored } = self.files();
+        let is_orphan = |path: &PathBuf| package_name(path).is_some_and(|uuid| !known.contains(&uuid));
+        let orphans = stored.into_iter().filter(is_orphan);
         unfinished.into_iter().chain(orphans).filter(|path| remove_leftover(path)).count()
     }
 
-    /// All files that are named like packages, in the folder and the directories below it.
-    fn stored_files(&self) -> Vec<(Uuid, PathBuf)> {
-        let uploads = self.root.join(UPLOADS);
-        let named = |path: PathBuf| Some((Uuid::try_parse(path.file_name()?.to_str()?).ok()?, path));
-        files_below(&self.root).into_iter().filter(|path| !path.starts_with(&uploads)).filter_map(named).collect()
+    /// All files in the folder and the directories below it, but the one that says whose it is. Blocks.
+    pub fn files(&self) -> FolderFiles {
+        let (uploads, owner) = (self.root.join(UPLOADS), self.root.join(OWNER));
+        let mut files = FolderFiles::default();
+        for path in files_below(&self.root) {
+            match path {
+                path if path.starts_with(&uploads) => files.unfinished.push(path),
+                path if path == owner => {}
+                path => files.stored.push(path),
+            }
+        }
+        files
     }
 
     fn directory(&self, directory: Option<&StorageDirectory>) -> PathBuf {
@@ -132,6 +159,11 @@ impl PackageFolder {
     fn path(&self, directory: Option<&StorageDirectory>, uuid: Uuid) -> PathBuf {
         self.directory(directory).join(uuid.to_string())
     }
+}
+
+/// The name of a package, if a file has one.
+pub fn package_name(path: &Path) -> Option<Uuid> {
+    Uuid::try_parse(path.file_name()?.to_str()?).ok()
 }
 
 /// All files in a directory and below it. What cannot be looked into, such as `lost+found`, is passed over.

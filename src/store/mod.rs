@@ -10,9 +10,11 @@ mod blobs;
 pub mod clients;
 mod convert;
 pub mod devices;
+mod examination;
 pub mod facts;
 mod folder;
 pub mod groups;
+mod inspection;
 pub mod packages;
 mod presence;
 pub mod registrations;
@@ -30,8 +32,10 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-pub use blobs::{Claim, PackageFile, PackageFolder, PublishedFile, StagedFile, Upload};
+pub use blobs::{Claim, FolderFiles, PackageFile, PackageFolder, PublishedFile, StagedFile, Upload, package_name};
+pub use examination::Examination;
 pub use folder::{DataFolder, InstanceLock};
+pub use inspection::{Inspection, Look, Sighting, Step, Verdict};
 pub use presence::{Assignment, Presence};
 pub use writer::{Change, Generations, WriteTx};
 

@@ -34,6 +34,13 @@ pub fn list(connection: &Connection) -> Result<Vec<Package>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The packages that follow this one, ordered by identifier, at most `limit`.
+pub fn page(connection: &Connection, after: PackageId, limit: u32) -> Result<Vec<Package>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
+    let rows = statement.query_map((after, limit), from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// One package.
 pub fn find(connection: &Connection, id: PackageId) -> Result<Option<Package>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;

@@ -64,7 +64,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// A database that is newer, or another program's (the reference server's, say), is left as it is.
-fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     match MIGRATIONS.current_version(connection) {
         Ok(SchemaVersion::Outside(_)) => {
             Err(unusable(path, "it was written by a newer tender: use that version, or restore a backup"))

@@ -2,6 +2,7 @@
 
 pub mod audit_log;
 pub mod authenticate_client;
+pub mod check_store;
 pub mod check_update;
 pub mod claim;
 pub mod grant_token;

@@ -45,6 +45,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("reqwest", &["identity_provider/", "cli/simulate/"]),
     ("rustls", &["tls.rs"]),
     ("rustls_platform_verifier", &["tls.rs"]),
+    ("rustix", &["store/"]),
     ("argon2", &["auth/password.rs"]),
     ("rpassword", &["cli/user.rs"]),
     ("if_addrs", &["cli/serve.rs"]),
