@@ -46,7 +46,7 @@ use endpoint::{Resource, Route, any_of, at, on};
 pub use guard::Audience;
 use guard::{Change, DeviceOnly, InSession, Management, Public, Uploading};
 pub use host::Addresses;
-use management::{audit, devices, groups, packages, registrations, session};
+use management::{audit, devices, groups, integrity, packages, registrations, session};
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
 
@@ -153,6 +153,7 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/session/password", [on(POST, InSession(SetPassword), session::change_password)]),
         at("/api/tender/v1/claim", [on(POST, Public, session::claim)]),
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
+        at("/api/tender/v1/packages", [on(GET, Management(ReadOnly), integrity::list)]),
         at("/oauth/token", [on(POST, ClientOnly(GrantToken), token::grant)]),
         at("/oauth/introspect", [on(POST, ClientOnly(IntrospectToken), introspection::introspect)]),
         at("/oauth/revoke", [on(POST, ClientOnly(RevokeToken), revocation::revoke)]),

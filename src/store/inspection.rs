@@ -7,11 +7,13 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
-use super::blobs::PackageFolder;
+use super::blobs::{PackageFile, PackageFolder};
 use crate::domain::{Damage, Package, Sha256Digest};
 
 /// How much is read at once.
 const PIECE_BYTES: usize = 256 * 1024;
+/// `EIO`: what the disk says when it cannot read what it once wrote.
+const IO_ERROR: i32 = 5;
 
 /// Which file was looked at, and in which state: another one as soon as anybody writes, replaces or restores it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +63,20 @@ pub enum Step {
     Judged(Verdict),
 }
 
+/// A package's file, wanted for a download.
+#[derive(Debug)]
+pub enum Opening {
+    /// It is there, as long as it was.
+    Ready(PackageFile),
+    /// It cannot be what was uploaded.
+    Judged(Verdict),
+}
+
 impl PackageFolder {
     /// The file of a package as it is now; `None` if there is none. Blocks, for microseconds.
     pub fn sighting(&self, package: &Package) -> Result<Option<Sighting>, StoreError> {
         let path = self.path_of(package);
-        match path.symlink_metadata() {
+        match path.metadata() {
             Ok(metadata) => Ok(metadata.is_file().then(|| Sighting::of(&metadata))),
             Err(error) if is_missing(&error) => Ok(None),
             Err(error) => Err(StoreError::file(path, error)),
@@ -82,24 +93,21 @@ impl PackageFolder {
         Ok(Verdict { sighting, damage })
     }
 
+    /// Opens the file of a package for a download. Blocks.
+    pub fn open_package(&self, package: &Package) -> Result<Opening, StoreError> {
+        Ok(match self.open_complete(package)? {
+            Ok((file, _)) => Opening::Ready(self.lend(package.uuid, file)),
+            Err(verdict) => Opening::Judged(verdict),
+        })
+    }
+
     /// Opens the file of a package to read all of it, from the disk and not from memory. An error is no judgement: the file
     /// could not be looked at. Blocks.
     pub fn look(&self, package: &Package) -> Result<Look, StoreError> {
-        let verdict = self.glance(package)?;
-        if verdict.damage.is_some() {
-            return Ok(Look::Judged(verdict));
-        }
-        let path = self.path_of(package);
-        let opened = File::open(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
-        let (file, metadata) = match opened {
+        let (file, sighting) = match self.open_complete(package)? {
             Ok(opened) => opened,
-            // Removed a moment ago.
-            Err(error) if is_missing(&error) => {
-                return Ok(Look::Judged(Verdict { sighting: None, damage: Some(Damage::Missing) }));
-            }
-            Err(error) => return Err(StoreError::file(path, error)),
+            Err(verdict) => return Ok(Look::Judged(verdict)),
         };
-        let sighting = Sighting::of(&metadata);
         forget(&file);
         Ok(Look::Complete(Inspection {
             file,
@@ -109,6 +117,29 @@ impl PackageFolder {
             hash: Sha256::new(),
             piece: vec![0; PIECE_BYTES],
         }))
+    }
+
+    /// Opens a file that is there and as long as it was.
+    fn open_complete(&self, package: &Package) -> Result<Result<(File, Sighting), Verdict>, StoreError> {
+        let missing = Verdict { sighting: None, damage: Some(Damage::Missing) };
+        let path = self.path_of(package);
+        let opened = File::open(&path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+        let (file, metadata) = match opened {
+            Ok((file, metadata)) if metadata.is_file() => (file, metadata),
+            Ok(_) => return Ok(Err(missing)),
+            Err(error) if is_missing(&error) => return Ok(Err(missing)),
+            // What is wrong with this file alone, unlike too many open ones.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied || error.raw_os_error() == Some(IO_ERROR) => {
+                let damage = Some(Damage::Unreadable(error.to_string()));
+                return Ok(Err(Verdict { sighting: self.sighting(package)?, damage }));
+            }
+            Err(error) => return Err(StoreError::file(path, error)),
+        };
+        let sighting = Sighting::of(&metadata);
+        Ok(match wrong_length(package, &sighting) {
+            None => Ok((file, sighting)),
+            damage => Err(Verdict { sighting: Some(sighting), damage }),
+        })
     }
 }
 

@@ -15,6 +15,7 @@ pub mod facts;
 mod folder;
 pub mod groups;
 mod inspection;
+pub mod integrity;
 pub mod packages;
 mod presence;
 pub mod registrations;
@@ -32,10 +33,12 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-pub use blobs::{Claim, FolderFiles, PackageFile, PackageFolder, PublishedFile, StagedFile, Upload, package_name};
+pub use blobs::{
+    Claim, FolderFiles, Leftovers, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept, Upload, package_name,
+};
 pub use examination::Examination;
 pub use folder::{DataFolder, InstanceLock};
-pub use inspection::{Inspection, Look, Sighting, Step, Verdict};
+pub use inspection::{Inspection, Look, Opening, Sighting, Step, Verdict};
 pub use presence::{Assignment, Presence};
 pub use writer::{Change, Generations, WriteTx};
 

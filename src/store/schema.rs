@@ -15,7 +15,11 @@ const SCHEMA: &str = include_str!("../../schema.sql");
 
 /// Each step from the first schema to [`SCHEMA`]. A step that was released is never changed.
 static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
-    Migrations::new(vec![M::up(include_str!("migrations/1.sql")), M::up(include_str!("migrations/2.sql"))])
+    Migrations::new(vec![
+        M::up(include_str!("migrations/1.sql")),
+        M::up(include_str!("migrations/2.sql")),
+        M::up(include_str!("migrations/3.sql")),
+    ])
 });
 
 /// How long to wait for another process (a command run beside the server) to end its transaction.
@@ -111,6 +115,7 @@ pub(super) fn latest_timestamp(connection: &Connection) -> rusqlite::Result<Opti
              SELECT max(created_at) AS at FROM groups
              UNION ALL SELECT max(created_at) FROM devices
              UNION ALL SELECT max(created_at) FROM packages
+             UNION ALL SELECT max(max(coalesce(verified_at, 0)), max(coalesce(found_at, 0))) FROM package_integrity
              UNION ALL SELECT max(last_access_at) FROM device_presence
              UNION ALL SELECT max(last_appeared_at) FROM registrations
              UNION ALL SELECT max(max(created_at), max(coalesce(revoked_at, 0))) FROM access_tokens
@@ -145,7 +150,7 @@ mod tests {
     #[test]
     fn every_earlier_schema_is_migrated_with_its_rows() {
         let folder = tempfile::tempdir().unwrap();
-        for version in 1..2 {
+        for version in 1..3 {
             let path = folder.path().join(format!("{version}.sqlite"));
             let mut earlier = Connection::open(&path).unwrap();
             earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();

@@ -1,11 +1,18 @@
 //! Stored packages stay whole, and somebody knows when they don't.
 
 mod check;
+mod healing;
+mod scrub;
+mod sweep;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use crate::harness::{Operator, TestServer};
+use serde_json::Value;
+
+use crate::harness::raw::PATIENCE;
+use crate::harness::{Operator, Reply, TestServer};
 
 /// A package of a test: its identifier, and its file.
 struct Stored {
@@ -35,6 +42,33 @@ impl Stored {
 
     fn delete(&self) {
         fs::remove_file(&self.path).unwrap();
+    }
+}
+
+impl Stored {
+    /// What the list says about it.
+    async fn standing(&self, admin: &Operator) -> Value {
+        let page = admin.get(&format!("/api/tender/v1/packages?limit=1&after={}", self.id - 1)).await.ok();
+        assert_eq!(page["packages"][0]["id"], self.id, "{page}");
+        page["packages"][0].clone()
+    }
+
+    /// Waits until the list says that it is in this state.
+    async fn becomes(&self, admin: &Operator, state: &str) -> Value {
+        let waiting = async {
+            loop {
+                let standing = self.standing(admin).await;
+                if standing["state"] == state {
+                    return standing;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never became {state}"))
+    }
+
+    async fn download(&self, server: &TestServer) -> Reply {
+        server.anonymous().get(&format!("/local_storage/{}", self.uuid)).await
     }
 }
 

@@ -20,7 +20,8 @@ use crate::http::error::ApiError;
 use crate::http::guard::Anonymous;
 use crate::http::range::{ByteRange, RangeRequest};
 use crate::http::request::Request;
-use crate::store::{PackageFile, StoreError, packages};
+use crate::store::PackageFile;
+use crate::usecase::open_package::{Opened, open_package};
 
 /// How much is read at once.
 const CHUNK_BYTES: u64 = 128 * 1024;
@@ -60,21 +61,14 @@ pub fn path(package: &Package) -> String {
 /// - 200: the whole package
 /// - 206: the range asked for; one range, several are answered with the whole
 /// - 304: the client has it (`If-None-Match`, `If-Modified-Since`)
-/// - 404: no such package
+/// - 404: no such package, or its file is damaged
 /// - 416: no byte of the range is in the package
 pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Request) -> Result<Response, ApiError> {
-    let not_found = || ApiError::NotFound("no such package");
-    let uuid = name.uuid;
-    let folder = api.packages.clone();
-    let found = api
-        .store
-        .read(move |connection| {
-            let Some(package) = packages::find_by_uuid(connection, uuid)? else { return Ok(None) };
-            let file = folder.read(&package)?;
-            Ok::<_, StoreError>(file.map(|file| (package, file)))
-        })
-        .await?;
-    let (package, file) = found.filter(|(package, _)| name.names(package)).ok_or_else(not_found)?;
+    let (package, file) = match open_package(&api.store, &api.packages, name.uuid).await? {
+        Opened::Ready(package, file) if name.names(&package) => (package, file),
+        Opened::Damaged => return Err(ApiError::NotFound("the package is damaged: it must be uploaded again")),
+        Opened::Ready(..) | Opened::NotFound => return Err(ApiError::NotFound("no such package")),
+    };
 
     let length = package.length_bytes;
     let entity_tag: ETag = format!("\"{}\"", package.sha256).parse().map_err(ApiError::internal)?;
