@@ -57,10 +57,9 @@ pub fn run(arguments: CheckArguments) -> anyhow::Result<ExitCode> {
     let folder = existing_folder(arguments.place)?;
     let depth = if arguments.deep { Depth::Hash } else { Depth::Length };
     let report = check_store(folder.database(), &PackageFolder::at(folder.packages()), depth)?;
-    if arguments.json {
-        print_json(&report)?
-    } else {
-        print_lines(&report)?
+    match arguments.json {
+        true => print_json(&report)?,
+        false => print_lines(&report)?,
     }
     Ok(if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

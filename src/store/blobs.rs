@@ -2,7 +2,8 @@
 //! read from there. All paths into it are joined here.
 //!
 //! A file gets its row only after it is where it belongs and on disk ([`StagedFile::publish`]); until the caller
-//! has the row and says [`PublishedFile::keep`], dropping anything here deletes its file.
+//! has the row and says [`PublishedFile::keep`], dropping anything here deletes its file. Until then it is in flight, and no
+//! sweep touches it.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
