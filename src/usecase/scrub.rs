@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::time::Duration;
 
+use tokio::sync::Mutex;
 use tokio::time::sleep;
+use uuid::Uuid;
 
 use crate::domain::{Pace, Package, PackageId, ScrubPlan, Timestamp};
 use crate::store::integrity::{self, Noted};
@@ -19,95 +21,114 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 /// How long nothing may be moved by downloads and uploads before reading goes on.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Whether reading a file may wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Manner {
-    /// It makes way for downloads and uploads.
-    Patient,
-    /// It has waited long enough, or somebody waits for it.
-    Urgent,
-}
-
-/// A damaged package as it was when it was last read.
-#[derive(Debug)]
-struct Watched {
-    sighting: Option<Sighting>,
-    read: Timestamp,
-}
-
 /// Reads packages again.
 pub struct Scrubber {
     store: Store,
     folder: PackageFolder,
     plan: ScrubPlan,
-    watched: HashMap<PackageId, Watched>,
-    seen_pieces: u64,
+    /// Held while a piece is read and rested after: so all reading together keeps to the rate.
+    pace: Mutex<Pace>,
+}
+
+/// What reading a file makes way for.
+enum Manner<'a> {
+    /// For downloads and uploads, until this moment.
+    Patient(&'a mut Quiet, Timestamp),
+    /// For nothing: somebody waits for it.
+    Urgent,
+}
+
+/// How many pieces downloads and uploads had moved when somebody last looked.
+#[derive(Default)]
+struct Quiet(u64);
+
+/// A damaged package as it was when it was last read.
+struct Watched {
+    sighting: Option<Sighting>,
+    read: Timestamp,
 }
 
 impl Scrubber {
     /// For the packages of one installation.
     pub fn new(store: Store, folder: PackageFolder, plan: ScrubPlan) -> Self {
-        Self { store, folder, plan, watched: HashMap::new(), seen_pieces: 0 }
+        let pace = Mutex::new(Pace::new(plan.rate.unwrap_or(ScrubPlan::DEFAULT_RATE)));
+        Self { store, folder, plan, pace }
     }
 
     /// Works until it is dropped.
-    pub async fn run(mut self) -> Infallible {
+    pub async fn run(self) -> Infallible {
+        // Apart: whoever has restored a file does not wait for a round, which may take days.
+        tokio::join!(self.watch(), self.go_round()).0
+    }
+
+    /// Reads what is due, again and again.
+    async fn go_round(&self) -> Infallible {
+        let mut quiet = Quiet::default();
         loop {
-            if let Err(error) = self.look_around().await {
+            if self.plan.rate.is_some()
+                && let Err(error) = self.read_what_is_due(&mut quiet).await
+            {
                 tracing::warn!(%error, "could not read packages again; will try again");
             }
-            sleep(self.plan.every.clamp(Duration::from_millis(10), LOOK_INTERVAL)).await;
+            self.rest().await;
         }
     }
 
-    /// Reads all that is due now.
-    async fn look_around(&mut self) -> Result<(), StoreError> {
-        self.look_at_damaged_and_suspects().await?;
-        if self.plan.rate.is_none() {
-            return Ok(());
-        }
+    async fn read_what_is_due(&self, quiet: &mut Quiet) -> Result<(), StoreError> {
         let (now, every) = (self.store.clock().now(), self.plan.every);
         let due = self.store.read(move |connection| integrity::due(connection, now, every)).await?;
         for (id, read) in due {
-            let manner = if read.until(now) >= every * 2 { Manner::Urgent } else { Manner::Patient };
-            self.read(id, manner).await?;
-            // A round may take days: whoever has restored a file does not wait for its end.
-            self.look_at_damaged_and_suspects().await?;
+            let patience = read.saturating_add(every * 2);
+            self.read(id, Manner::Patient(quiet, patience)).await?;
         }
         Ok(())
     }
 
-    async fn look_at_damaged_and_suspects(&mut self) -> Result<(), StoreError> {
-        for uuid in self.folder.take_suspects() {
-            let suspect = self.store.read(move |connection| packages::find_by_uuid(connection, uuid)).await?;
-            if let Some(package) = suspect {
-                self.read(package.id, Manner::Urgent).await?;
+    /// Reads damaged packages whose file has changed, and files that a download could not read.
+    async fn watch(&self) -> Infallible {
+        let mut watched = HashMap::new();
+        loop {
+            if let Err(error) = self.look_at_damaged_and_suspects(&mut watched).await {
+                tracing::warn!(%error, "could not look at damaged packages; will try again");
             }
+            self.rest().await;
+        }
+    }
+
+    async fn look_at_damaged_and_suspects(&self, watched: &mut HashMap<PackageId, Watched>) -> Result<(), StoreError> {
+        for uuid in self.folder.take_suspects() {
+            self.read_suspect(uuid).await?;
         }
         let folder = self.folder.clone();
         let sighting = move |package: Package| Some((package.id, folder.sighting(&package).ok()?));
-        let damaged: HashMap<PackageId, Option<Sighting>> = self
-            .store
-            .read(move |connection| {
-                Ok::<_, StoreError>(integrity::damaged(connection)?.into_iter().filter_map(sighting).collect())
-            })
-            .await?;
-        self.watched.retain(|id, _| damaged.contains_key(id));
+        let damaged = self.store.read(move |connection| {
+            Ok::<_, StoreError>(integrity::damaged(connection)?.into_iter().filter_map(sighting).collect())
+        });
+        let damaged: HashMap<PackageId, Option<Sighting>> = damaged.await?;
+        watched.retain(|id, _| damaged.contains_key(id));
         for (id, sighting) in damaged {
             let now = self.store.clock().now();
-            let is_known = self.watched.get(&id).is_some_and(|watched| {
+            let is_known = watched.get(&id).is_some_and(|watched| {
                 // Also a file that looks the same may be readable some day.
                 watched.sighting == sighting && (sighting.is_none() || watched.read.until(now) < self.plan.every)
             });
             if !is_known && self.read(id, Manner::Urgent).await? != Noted::Stale {
-                self.watched.insert(id, Watched { sighting, read: now });
+                watched.insert(id, Watched { sighting, read: now });
             }
+        }
+        Ok(())
+    }
+
+    async fn read_suspect(&self, uuid: Uuid) -> Result<(), StoreError> {
+        let suspect = self.store.read(move |connection| packages::find_by_uuid(connection, uuid)).await?;
+        if let Some(package) = suspect {
+            self.read(package.id, Manner::Urgent).await?;
         }
         Ok(())
     }
 
     /// Reads one package, and notes what it is.
-    async fn read(&mut self, id: PackageId, manner: Manner) -> Result<Noted, StoreError> {
+    async fn read(&self, id: PackageId, manner: Manner<'_>) -> Result<Noted, StoreError> {
         let Some(package) = self.store.read(move |connection| packages::find(connection, id)).await? else {
             return Ok(Noted::Stale);
         };
@@ -134,12 +155,12 @@ impl Scrubber {
         noting.await
     }
 
-    async fn read_to_the_end(&mut self, mut inspection: Inspection, manner: Manner) -> Result<Verdict, StoreError> {
-        let mut pace = Pace::new(self.plan.rate.unwrap_or(ScrubPlan::DEFAULT_RATE));
+    async fn read_to_the_end(&self, mut inspection: Inspection, mut manner: Manner<'_>) -> Result<Verdict, StoreError> {
         loop {
-            if manner == Manner::Patient {
-                self.wait_for_quiet().await;
+            if let Manner::Patient(quiet, patience) = &mut manner {
+                self.wait_for(quiet, *patience).await;
             }
+            let mut pace = self.pace.lock().await;
             let reading = tokio::task::spawn_blocking(move || (inspection.step(), inspection));
             let (step, rest) = reading.await.map_err(|_| StoreError::Abandoned)?;
             match step {
@@ -150,11 +171,15 @@ impl Scrubber {
         }
     }
 
-    /// Waits while downloads and uploads move anything.
-    async fn wait_for_quiet(&mut self) {
-        while self.seen_pieces != self.folder.moved_pieces() {
-            self.seen_pieces = self.folder.moved_pieces();
+    /// Waits while downloads and uploads move anything, but not beyond `patience`.
+    async fn wait_for(&self, quiet: &mut Quiet, patience: Timestamp) {
+        while quiet.0 != self.folder.moved_pieces() && self.store.clock().now() < patience {
+            quiet.0 = self.folder.moved_pieces();
             sleep(QUIET).await;
         }
+    }
+
+    async fn rest(&self) {
+        sleep(self.plan.every.clamp(Duration::from_millis(10), LOOK_INTERVAL)).await;
     }
 }

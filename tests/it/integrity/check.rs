@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Output;
 use std::time::SystemTime;
 
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::Stored;
@@ -158,6 +159,27 @@ async fn a_damaged_database_is_found() {
 
     fs::write(&database, "no database, but long enough to be read as the header of one, which it is not").unwrap();
     kinds(report(&server.data(), &[]));
+}
+
+#[test]
+fn a_database_of_an_earlier_version_is_checked_and_stays_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    let connection = Connection::open(data.join("tender.sqlite")).unwrap();
+    connection.execute_batch(include_str!("../../../src/store/migrations/1.sql")).unwrap();
+    connection.pragma_update(None, "user_version", 1).unwrap();
+    let package = "INSERT INTO packages VALUES (1, 0, zeroblob(32), 1, ?1, NULL, ?2)";
+    let metadata = json!({ "rdfm.software.version": "v1", "rdfm.hardware.devtype": "dummy" });
+    connection.execute(package, (UUID, metadata.to_string())).unwrap();
+    let path = data.join("packages").join(UUID);
+    assert_eq!(findings(&report(&data, &["--deep"])), [json!(["missing", 1, path])]);
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!((version, files_below(folder.path()).len()), (1, 1), "nothing was made or migrated");
+
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    let line = assert_refused(&check(&data, &["--json"]), 1);
+    assert!(line.contains("newer tender"), "{line}");
 }
 
 #[test]

@@ -2,8 +2,13 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tender::domain::{Damage, PackageId};
+use tender::installation::Installation;
+use tender::store::integrity::{self, Noted};
+use tender::store::packages;
 
 use super::{Stored, flip_a_byte};
 use crate::harness::{TestServer, assert_fields};
@@ -60,6 +65,40 @@ async fn an_upload_that_cannot_replace_a_damaged_file_succeeds_all_the_same() {
     assert_eq!(again.download(&server).await.body, b"same bytes");
     assert_eq!(package.standing(&admin).await["state"], "missing");
     assert_eq!(server.package_files().len(), 1, "nothing is left over");
+}
+
+#[tokio::test]
+async fn what_was_found_about_a_file_that_is_another_one_by_now_is_not_noted() {
+    let server = TestServer::start().await;
+    let stored = Stored::upload(&server, &server.admin().await, "v1", b"contents").await;
+    let Installation { store, packages: folder, .. } = server.beside();
+    let package = store.read(move |tx| packages::find(tx, PackageId(stored.id))).await.unwrap().unwrap();
+    let note = async |sighting, is_whole| {
+        let (folder, package) = (folder.clone(), package.clone());
+        let noting = store.write(move |tx| match is_whole {
+            true => integrity::note_whole(tx, &folder, &package, sighting),
+            false => integrity::note_damage(tx, &folder, &package, Some(sighting), &Damage::Missing),
+        });
+        noting.await.unwrap()
+    };
+    let before = folder.sighting(&package).unwrap().unwrap();
+    // The same length, and soon after: the time of change has the resolution of a timer tick.
+    let is_another = || folder.sighting(&package).unwrap().unwrap() != before;
+    while !is_another() {
+        fs::write(&stored.path, "restored").unwrap();
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for is_whole in [true, false] {
+        assert_eq!(note(before, is_whole).await, Noted::Stale);
+    }
+    assert_eq!(server.rows("package_integrity"), 0);
+    let now = folder.sighting(&package).unwrap().unwrap();
+    assert_eq!(note(now, false).await, Noted::Done);
+    assert_eq!(note(now, false).await, Noted::Known);
+    assert_eq!(note(now, true).await, Noted::Done);
+    fs::remove_file(&stored.path).unwrap();
+    assert_eq!(note(now, false).await, Noted::Stale);
+    store.close().await;
 }
 
 #[tokio::test]

@@ -188,17 +188,20 @@ async fn reading_makes_way_for_downloads() {
 
 #[tokio::test]
 async fn what_has_waited_for_twice_its_time_makes_way_for_nobody() {
-    let mut server = TestServer::start().await;
-    let admin = server.admin().await;
-    let package = Stored::upload(&server, &admin, "v1", &contents(1 << 20)).await;
-    server.stop().await;
-    server.time.advance(DAY * 60);
-    server.run().await;
+    let (server, package, _) = reading(6).await;
     let admin = server.admin().await;
     let other = Stored::upload(&server, &admin, "v2", b"another").await;
-    while package.standing(&admin).await["verified_at"].is_null() {
-        other.download(&server).await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    // Patience ends also while it waits.
+    for (days, is_patient) in [(28, true), (1, false)] {
+        server.time.advance(DAY * days);
+        // Tokens have ended by now.
+        let admin = server.admin().await;
+        let begin = Instant::now();
+        while package.standing(&admin).await["verified_at"].is_null() && (!is_patient || begin.elapsed() < SECOND * 2) {
+            other.download(&server).await;
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert_eq!(package.standing(&admin).await["verified_at"].is_null(), is_patient);
     }
 }
 
