@@ -91,6 +91,7 @@ fn print_lines(report: &Report) -> anyhow::Result<()> {
         1 => "one thing is wrong".to_owned(),
         _ => format!("{faults} things are wrong"),
     };
-    eprintln!("tender: {packages} packages, {bytes} bytes: {verdict}");
+    let noun = if *packages == 1 { "package" } else { "packages" };
+    eprintln!("tender: {packages} {noun}, {bytes} bytes: {verdict}");
     Ok(())
 }
