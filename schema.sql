@@ -89,6 +89,21 @@ CREATE TABLE packages (
     metadata TEXT NOT NULL CHECK (json_valid(metadata))
 ) STRICT;
 
+-- What the files of packages were found to be when they were looked at again. No row: not since the upload.
+CREATE TABLE package_integrity (
+    -- The package; this goes with it.
+    package_id INTEGER PRIMARY KEY REFERENCES packages (id) ON DELETE CASCADE,
+    -- When the whole file was last read and was what had been uploaded. NULL: not since the upload.
+    verified_at INTEGER,
+    -- What the file is: 'corrupt' or 'missing'; such a package is not offered. NULL: whole, as far as is known.
+    damage TEXT,
+    -- When that was found.
+    found_at INTEGER,
+    -- What exactly, for people.
+    detail TEXT,
+    CHECK ((damage IS NULL) = (found_at IS NULL) AND (damage IS NULL) = (detail IS NULL))
+) STRICT;
+
 -- Which packages the devices of a group may install.
 CREATE TABLE group_packages (
     -- The group; its assignments go with it.

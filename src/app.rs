@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Credential;
@@ -18,13 +18,14 @@ use crate::http::serve::{Limits, serve};
 use crate::http::{Addresses, Api, route};
 use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
-use crate::store::{InstanceLock, Store, StoreError};
+use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept};
 use crate::usecase::audit_log;
 use crate::usecase::claim;
 use crate::usecase::log_in::LoginError;
 use crate::usecase::resume_upload::{self, ResumableUploads};
 use crate::usecase::room::Room;
-use crate::usecase::sweep::sweep;
+use crate::usecase::scrub::Scrubber;
+use crate::usecase::sweep::{mark_incomplete, sweep};
 
 /// How often what devices reported is written, if anything is new: what they report may lag so far behind on disk.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(30);
@@ -33,6 +34,9 @@ const PRESENCE_INTERVAL: Duration = Duration::from_secs(30);
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// How often the audit log is looked at for entries that are too old or too many.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// How often what broken-off uploads and deletions left is cleared away, and packages without their file are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Why the server did not start.
 #[derive(Debug, thiserror::Error)]
@@ -69,6 +73,7 @@ pub struct Running {
     saving: JoinHandle<()>,
     expiring: JoinHandle<()>,
     pruning: JoinHandle<()>,
+    tending: [JoinHandle<()>; 2],
     store: Store,
     _locks: Vec<InstanceLock>,
 }
@@ -93,9 +98,10 @@ impl App {
         locks.push(installation.claim_packages().await?);
         installation.adopt_secret().await?;
         let Installation { store, packages, .. } = &installation;
-        let swept = sweep(store, packages).await? + resume_upload::sweep(store, packages).await?;
-        if swept > 0 {
-            tracing::info!(files = swept, "deleted what broken-off uploads and deletions had left");
+        report_sweep(sweep(store, packages).await?);
+        let resumable = resume_upload::sweep(store, packages).await?;
+        if resumable > 0 {
+            tracing::info!(files = resumable, "deleted what uploads without a row had left");
         }
         if config.authentication_is_off {
             tracing::warn!("AUTHENTICATION IS OFF: everybody who reaches this server may do everything");
@@ -105,6 +111,8 @@ impl App {
         }
 
         let Installation { store, keys, packages } = installation;
+        let scrubber = Scrubber::new(store.clone(), packages.clone(), config.scrub);
+        let swept_packages = packages.clone();
         let offer = if config.authentication_is_off { None } else { claim::offer(&store).await? };
         let provider = config.identity_provider.as_ref();
         let provider = provider.map(|provider| IdentityProvider::new(provider, store.clock().clone())).transpose()?;
@@ -128,8 +136,24 @@ impl App {
         let saving = tokio::spawn(save_presence(store.clone(), shutdown.clone()));
         let expiring = tokio::spawn(expire_uploads(uploads, shutdown.clone()));
         let pruning = tokio::spawn(prune_audit_log(store.clone(), config.audit_retention, shutdown.clone()));
+        let tending = [
+            tokio::spawn(sweep_packages(store.clone(), swept_packages, shutdown.clone())),
+            tokio::spawn(scrub(scrubber, shutdown.clone())),
+        ];
         let claim_code = offer.map(|(_, code)| code);
-        Ok(Running { address, claim_code, shutdown, hurry, serving, saving, expiring, pruning, store, _locks: locks })
+        Ok(Running {
+            address,
+            claim_code,
+            shutdown,
+            hurry,
+            serving,
+            saving,
+            expiring,
+            pruning,
+            tending,
+            store,
+            _locks: locks,
+        })
     }
 }
 
@@ -142,7 +166,7 @@ impl Running {
     /// Lets requests that have begun come to their end, writes what is in memory, and closes the database.
     pub async fn shutdown(self) {
         self.shutdown.cancel();
-        for task in [self.serving, self.saving, self.expiring, self.pruning] {
+        for task in [self.serving, self.saving, self.expiring, self.pruning].into_iter().chain(self.tending) {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a part of the server ended badly");
             }
@@ -184,6 +208,34 @@ async fn prune_audit_log(store: Store, retention: AuditRetention, shutdown: Canc
             Ok(entries) => tracing::info!(entries, "took the oldest entries out of the audit log"),
             Err(error) => tracing::warn!(%error, "could not take old entries out of the audit log; will try again"),
         }
+    }
+}
+
+/// Looks after the package files, now and then. What was left over is gone already when the server starts.
+async fn sweep_packages(store: Store, packages: PackageFolder, shutdown: CancellationToken) {
+    loop {
+        if let Some(Err(error)) = shutdown.run_until_cancelled(mark_incomplete(&store, &packages)).await {
+            tracing::warn!(%error, "could not look for packages without their file; will try again");
+        }
+        if shutdown.run_until_cancelled(sleep(SWEEP_INTERVAL)).await.is_none() {
+            return;
+        }
+        match sweep(&store, &packages).await {
+            Ok(swept) => report_sweep(swept),
+            Err(error) => tracing::warn!(%error, "could not clear away what was left over; will try again"),
+        }
+    }
+}
+
+/// Reads packages again until the server stops.
+async fn scrub(scrubber: Scrubber, shutdown: CancellationToken) {
+    // Nothing is lost: what was not read to its end is read again.
+    shutdown.run_until_cancelled(scrubber.run()).await;
+}
+
+fn report_sweep(Swept { files, bytes }: Swept) {
+    if files > 0 {
+        tracing::info!(files, bytes, "deleted what broken-off uploads and deletions had left");
     }
 }
 

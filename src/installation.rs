@@ -59,12 +59,19 @@ impl Installation {
         DataFolder::create(config.data_folder.clone(), config.database.as_deref(), config.packages.clone())
     }
 
+    /// The places of an installation that is there, for commands that look without opening it: they change nothing. Blocks.
+    pub fn existing_folder(config: &StorageConfig) -> Result<DataFolder, InstallationError> {
+        let folder = DataFolder::at(config.data_folder.clone(), config.database.as_deref(), config.packages.clone());
+        if folder.database().exists() {
+            Ok(folder)
+        } else {
+            Err(InstallationError::NotThere(config.data_folder.clone()))
+        }
+    }
+
     /// Opens an installation that is there: for commands that only look or take away. Blocks.
     pub fn open_existing(config: &StorageConfig, clock: Clock) -> Result<Self, InstallationError> {
-        let database = DataFolder::database_of(&config.data_folder, config.database.as_deref());
-        if !database.exists() {
-            return Err(InstallationError::NotThere(config.data_folder.clone()));
-        }
+        Self::existing_folder(config)?;
         Self::open(&Self::folder(config)?, config.secret.as_ref(), clock)
     }
 

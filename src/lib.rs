@@ -10,7 +10,7 @@
 //! policy names. The device downloads that package, installs it, and asks again.
 //!
 //! A package comes in as a form ([`usecase::publish_package`]): hashed while it arrives, put on disk, moved into place, and
-//! only then known to the database.
+//! only then known to the database. Later it is read again now and then ([`usecase::scrub`]), as disks forget.
 //!
 //! [`app`] puts all of this together for [`cli`] and for the tests; [`config`] says how, [`installation`] opens the data,
 //! [`clock`] tells the time. People may have their tokens from elsewhere: [`identity_provider`] asks there, over [`tls`].
@@ -25,7 +25,8 @@
 //!
 //! # Invariants
 //!
-//! 1. A row never lacks its file. A file without a row is legal for a while, and swept.
+//! 1. A row never lacks its file by anything that tender does. A file without a row is legal for a while, and swept. A
+//!    package whose file is known to be missing or damaged is not offered and not delivered.
 //! 2. What a person or script was answered with 2xx survives a crash and power loss: the commit and every fsync come
 //!    before the answer. What a device reports about itself it will report again: that may lag 30 s behind on disk.
 //! 3. The package offered to a device can be installed on that device as it reported itself: all its `requires:` hold on

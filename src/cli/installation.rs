@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::config::{FileOption, StorageConfig, StorageOptions};
 use crate::domain::Timestamp;
 use crate::installation::Installation;
+use crate::store::DataFolder;
 
 /// Which data a command works on.
 #[derive(Args)]
@@ -28,6 +29,12 @@ pub(super) enum Need {
     There,
     /// It is made if it is missing.
     Made,
+}
+
+/// Where data is that must be there, for a command that opens nothing and changes nothing.
+pub(super) fn existing_folder(place: Place) -> anyhow::Result<DataFolder> {
+    let config = StorageConfig::new(place.storage, &place.file)?;
+    Ok(Installation::existing_folder(&config)?)
 }
 
 /// Opens the data, lets `work` do its work, and closes it in order.

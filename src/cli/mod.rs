@@ -1,6 +1,7 @@
 //! The command line: one file for each command. Commands print what they are asked for on stdout and everything else on
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
+mod check;
 mod client;
 mod deed;
 mod installation;
@@ -33,6 +34,8 @@ enum Command {
     Serve(Box<serve::ServeArguments>),
     /// Run a fleet of simulated devices against a server
     Simulate(simulate::SimulateArguments),
+    /// Compare the database with the package files, also while the server runs
+    Check(check::CheckArguments),
     /// Create, list and remove the programs that get tokens from the authorization server
     Client(client::ClientArguments),
     /// Make, list and revoke management tokens
@@ -54,6 +57,7 @@ pub fn run() -> ExitCode {
     let result = match command {
         Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::User(arguments) => user::run(arguments),

@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use crate::auth::Secret;
-use crate::domain::{AuditRetention, ByteSize, DownloadUrls, StorageLimits};
+use crate::domain::{AuditRetention, ByteSize, DownloadUrls, ScrubPlan, StorageLimits};
 pub use identity_provider::{IdentityProviderConfig, IntrospectionUrl};
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions};
@@ -27,6 +27,10 @@ const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 /// Some 20 GB: no gateway has room for more.
 const MOST_AUDIT_ENTRIES: u64 = 100_000_000;
 const DEFAULT_UPLOAD_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+/// Each package costs a write when it was read again: more often would wear out flash.
+const SHORTEST_SCRUB: Duration = Duration::from_secs(60 * 60);
+/// So that no date is past the end of time.
+const LONGEST_SCRUB: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 const DEFAULT_LOG: &str = "info";
 
 /// Why a configuration cannot work: one sentence for the operator.
@@ -80,6 +84,8 @@ pub struct Config {
     pub upload_lifetime: Duration,
     /// How much of the audit log is kept.
     pub audit_retention: AuditRetention,
+    /// How stored packages are read again.
+    pub scrub: ScrubPlan,
     /// What is logged.
     pub log: Targets,
 }
@@ -125,6 +131,7 @@ impl Config {
             storage_limits: StorageLimits::default(),
             upload_lifetime: DEFAULT_UPLOAD_LIFETIME,
             audit_retention: AuditRetention::default(),
+            scrub: ScrubPlan::default(),
             log: Targets::new(),
         }
     }
@@ -172,6 +179,7 @@ impl Config {
                 .as_deref()
                 .map_or(Ok(DEFAULT_UPLOAD_LIFETIME), |text| duration("upload_lifetime", text))?,
             audit_retention: audit_retention(options.audit_age.as_deref(), options.audit_entries)?,
+            scrub: scrub_plan(options.scrub_rate.as_deref(), options.scrub_every.as_deref())?,
             log: log_levels(options.log.as_deref().unwrap_or(DEFAULT_LOG))?,
         })
     }
@@ -279,6 +287,27 @@ fn audit_retention(age: Option<&str>, entries: Option<u64>) -> Result<AuditReten
     Ok(AuditRetention { age, entries })
 }
 
+/// A size; `None` if something is switched off. `name` is for the sentence that says what is wrong.
+fn size_or_off(name: &str, text: &str) -> Result<Option<ByteSize>, ConfigError> {
+    if text.trim().eq_ignore_ascii_case("off") {
+        return Ok(None);
+    }
+    match text.parse::<ByteSize>() {
+        Ok(size) => Ok(Some(size).filter(|size| size.bytes() > 0)),
+        Err(error) => refuse(format!("{name}: {error}, or \"off\"")),
+    }
+}
+
+fn scrub_plan(rate: Option<&str>, every: Option<&str>) -> Result<ScrubPlan, ConfigError> {
+    let default = ScrubPlan::default();
+    let rate = rate.map_or(Ok(default.rate), |text| size_or_off("scrub_rate", text))?;
+    let every = every.map_or(Ok(default.every), |text| duration("scrub_every", text))?;
+    if !(SHORTEST_SCRUB..=LONGEST_SCRUB).contains(&every) {
+        return refuse("scrub_every must be at least 1h, and at most 100 years");
+    }
+    Ok(ScrubPlan { rate, every })
+}
+
 fn log_levels(text: &str) -> Result<Targets, ConfigError> {
     text.parse().or_else(|_| refuse(format!("log = \"{text}\" is not a level: use error, warn, info, debug or trace")))
 }
@@ -302,7 +331,7 @@ mod tests {
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 23);
+        assert_eq!(options.len(), 25);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -379,6 +408,17 @@ mod tests {
     }
 
     #[test]
+    fn scrubbing_has_a_rate_or_is_off() {
+        let plan = |text: &str| serve(text).unwrap().scrub;
+        assert_eq!(plan(""), ScrubPlan::default());
+        assert_eq!(plan("scrub_rate = \"500 kB\"").rate, Some(ByteSize::from_bytes(500_000)));
+        for off in ["0", "off", "OFF", "0MiB"] {
+            assert_eq!(plan(&format!("scrub_rate = \"{off}\"")).rate, None, "{off}");
+        }
+        assert_eq!(plan("scrub_every = \"7days\"").every, Duration::from_secs(7 * 24 * 60 * 60));
+    }
+
+    #[test]
     fn databases_are_files() {
         assert_eq!(database_path("sqlite:///a/b.db").unwrap(), Path::new("a/b.db"));
         assert_eq!(database_path("sqlite:////a/b.db").unwrap(), Path::new("/a/b.db"));
@@ -406,6 +446,10 @@ mod tests {
             "upload_lifetime = \"soon\"",
             "audit_age = \"0s\"",
             "audit_entries = 0",
+            "scrub_rate = \"fast\"",
+            "scrub_rate = \"4M\"",
+            "scrub_every = \"1s\"",
+            "scrub_every = \"101years\"",
             "log = \"loud=very\"",
             "listen = ",
         ];

@@ -86,6 +86,12 @@ pub struct ServeOptions {
     /// How many entries of the audit log are kept at most [default: 100000]
     #[arg(long, env = "TENDER_AUDIT_ENTRIES", value_name = "NUMBER")]
     pub(super) audit_entries: Option<u64>,
+    /// How much of the stored packages is read again in a second, to find what has gone bad; "off": nothing [default: 4MiB]
+    #[arg(long, env = "TENDER_SCRUB_RATE", value_name = "SIZE")]
+    pub(super) scrub_rate: Option<String>,
+    /// How long after it was last read a stored package is read again [default: 30days]
+    #[arg(long, env = "TENDER_SCRUB_EVERY", value_name = "DURATION")]
+    pub(super) scrub_every: Option<String>,
     /// What to log: error, warn, info, debug or trace, also for a part, such as info,tender::store=debug [default: info]
     #[arg(long, env = "TENDER_LOG", value_name = "LEVELS")]
     pub(super) log: Option<String>,
@@ -163,6 +169,8 @@ impl ServeOptions {
             upload_lifetime: self.upload_lifetime.or(other.upload_lifetime),
             audit_age: self.audit_age.or(other.audit_age),
             audit_entries: self.audit_entries.or(other.audit_entries),
+            scrub_rate: self.scrub_rate.or(other.scrub_rate),
+            scrub_every: self.scrub_every.or(other.scrub_every),
             log: self.log.or(other.log),
         }
     }

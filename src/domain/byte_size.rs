@@ -19,8 +19,20 @@ const UNITS: [(&str, u64); 10] = [
 ];
 
 /// A number of bytes, written like `4MiB`, `500kB` or `1024`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ByteSize(pub u64);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteSize(u64);
+
+impl ByteSize {
+    /// From a number of bytes.
+    pub const fn from_bytes(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// As a number of bytes.
+    pub const fn bytes(self) -> u64 {
+        self.0
+    }
+}
 
 impl FromStr for ByteSize {
     type Err = Invalid;

@@ -215,7 +215,7 @@ impl From<serde_json::Error> for ApiError {
 impl From<Refusal> for ApiError {
     fn from(refusal: Refusal) -> Self {
         match refusal {
-            Refusal::TooLarge(limit) => Self::PayloadTooLarge(limit.0),
+            Refusal::TooLarge(limit) => Self::PayloadTooLarge(limit.bytes()),
             Refusal::NoRoom(sentence) => Self::InsufficientStorage(sentence),
         }
     }

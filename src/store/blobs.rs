@@ -2,14 +2,16 @@
 //! read from there. All paths into it are joined here.
 //!
 //! A file gets its row only after it is where it belongs and on disk ([`StagedFile::publish`]); until the caller
-//! has the row and says [`PublishedFile::keep`], dropping anything here deletes its file.
+//! has the row and says [`PublishedFile::keep`], dropping anything here deletes its file. Until then it is in flight, and no
+//! sweep touches it.
 
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, IoSliceMut, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::io::{ReadWriteFlags, preadv2};
 use sha2::{Digest, Sha256};
@@ -44,18 +46,86 @@ pub enum Claim {
 /// Packages whose kinds are read at once: each may take some 16 MiB of memory.
 const JUDGING: usize = 2;
 
+/// The files in a package folder.
+#[derive(Debug, Default)]
+pub struct FolderFiles {
+    /// Of uploads that go on, or were broken off.
+    pub unfinished: Vec<PathBuf>,
+    /// All others: packages, and what somebody else has put there.
+    pub stored: Vec<PathBuf>,
+}
+
 /// The folder of the stored packages.
 #[derive(Debug, Clone)]
 pub struct PackageFolder {
     root: Arc<Path>,
     judging: Arc<Semaphore>,
+    activity: Arc<Activity>,
+}
+
+/// What goes on in a package folder.
+#[derive(Debug, Default)]
+struct Activity {
+    /// Files that have no row yet and may get one: nobody but whoever writes them may touch them.
+    in_flight: Mutex<HashSet<Uuid>>,
+    /// Pieces that downloads and uploads have moved so far.
+    moved_pieces: AtomicU64,
+    /// Packages whose file could not be read during a download.
+    suspects: Mutex<HashSet<Uuid>>,
+}
+
+/// Keeps a file that has no row yet from being swept, as long as it lives.
+#[derive(Debug)]
+struct InFlight {
+    activity: Arc<Activity>,
+    uuid: Uuid,
+}
+
+impl InFlight {
+    fn begin(folder: &PackageFolder, uuid: Uuid) -> Self {
+        lock(&folder.activity.in_flight).insert(uuid);
+        Self { activity: folder.activity.clone(), uuid }
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        lock(&self.activity.in_flight).remove(&self.uuid);
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // What is locked here is a set of names: no panic leaves it half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Files that may be what broken-off uploads and removals left: whether they are is known once it is known which packages
+/// there are.
+#[derive(Debug)]
+pub struct Leftovers {
+    files: FolderFiles,
+    in_flight: HashSet<Uuid>,
+}
+
+/// What a sweep has deleted.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// How many files.
+    pub files: u64,
+    /// How many bytes they had.
+    pub bytes: u64,
 }
 
 impl PackageFolder {
     /// Takes the folder, making what is missing.
     pub fn open(root: &Path) -> Result<Self, StoreError> {
         create_private_directory(&root.join(UPLOADS))?;
-        Ok(Self { root: root.into(), judging: Arc::new(Semaphore::new(JUDGING)) })
+        Ok(Self::at(root))
+    }
+
+    /// Takes the folder as it is, to look at it.
+    pub fn at(root: &Path) -> Self {
+        Self { root: root.into(), judging: Arc::new(Semaphore::new(JUDGING)), activity: Arc::default() }
     }
 
     /// Where it is.
@@ -66,25 +136,37 @@ impl PackageFolder {
     /// Begins a file for an upload. Blocks.
     pub fn begin_upload(&self) -> Result<Upload, StoreError> {
         let uuid = Uuid::new_v4();
-        let path = self.root.join(UPLOADS).join(uuid.to_string());
+        let in_flight = InFlight::begin(self, uuid);
+        let path = self.unfinished_path(uuid);
         let file = private_file().create_new(true).open(&path).map_err(|error| StoreError::file(&path, error))?;
         let unfinished = DeleteOnDrop(Some(path));
-        Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash: Sha256::new(), length_bytes: 0 })
+        Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash: Sha256::new(), length_bytes: 0, in_flight })
     }
 
-    /// Opens a stored package for reading; `None` if its file is gone, as it is right after a removal. Blocks.
-    pub fn read(&self, package: &Package) -> Result<Option<PackageFile>, StoreError> {
-        let path = self.path(package.description.directory(), package.uuid);
-        match File::open(&path) {
-            Ok(file) => Ok(Some(PackageFile(Arc::new(file)))),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(StoreError::file(path, error)),
-        }
+    /// Where the file of a package belongs.
+    pub fn path_of(&self, package: &Package) -> PathBuf {
+        self.path(package.description.directory(), package.uuid)
+    }
+
+    /// Lends a package's open file to a download.
+    pub(super) fn lend(&self, uuid: Uuid, file: File) -> PackageFile {
+        PackageFile(Arc::new(LentFile { file, uuid, activity: self.activity.clone() }))
+    }
+
+    /// A number that grows with each piece that a download or an upload moves: whoever works in the background looks at it
+    /// twice to see whether somebody is in need of the disk.
+    pub fn moved_pieces(&self) -> u64 {
+        self.activity.moved_pieces.load(Ordering::Relaxed)
+    }
+
+    /// The packages whose file could not be read during a download, since somebody last asked.
+    pub fn take_suspects(&self) -> HashSet<Uuid> {
+        std::mem::take(&mut *lock(&self.activity.suspects))
     }
 
     /// Deletes the file of a package whose row is gone. Blocks.
     pub fn remove(&self, package: &Package) -> Result<(), StoreError> {
-        let path = self.path(package.description.directory(), package.uuid);
+        let path = self.path_of(package);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::file(path, error)),
             _ => Ok(()),
@@ -105,7 +187,7 @@ impl PackageFolder {
         if !owner.is_empty() && owner != installation {
             return Ok(Claim::OtherInstallation);
         }
-        if owner.is_empty() && !self.stored_files().is_empty() {
+        if owner.is_empty() && self.files().stored.iter().any(|path| package_name(path).is_some()) {
             return Ok(Claim::UnknownPackages);
         }
         let Some(lock) = InstanceLock::take(&path)? else { return Ok(Claim::InUse) };
@@ -116,30 +198,75 @@ impl PackageFolder {
         Ok(Claim::Ours(lock))
     }
 
-    /// Deletes what broken-off uploads and removals left: files in `.uploads/`, and package files whose name is not in
-    /// `known`. Files that are not named like packages stay. Returns how many were deleted. For a time when nothing is
-    /// being published, in a folder that is ours; blocks.
-    pub fn sweep(&self, known: &HashSet<Uuid>) -> usize {
-        let unfinished = files_below(&self.root.join(UPLOADS));
-        let orphans = self.stored_files().into_iter().filter(|(uuid, _)| !known.contains(uuid)).map(|(_, path)| path);
-        unfinished.into_iter().chain(orphans).filter(|path| remove_leftover(path)).count()
+    /// Looks for what broken-off uploads and removals left. To be asked before it is asked which packages there are, so
+    /// that whatever is published meanwhile is known as one or the other. Blocks.
+    pub fn leftovers(&self) -> Leftovers {
+        let files = self.files();
+        // After the files: what is among them and still without a row is in flight now, or has its row from now on.
+        let in_flight = lock(&self.activity.in_flight).clone();
+        Leftovers { files, in_flight }
     }
 
-    /// All files that are named like packages, in the folder and the directories below it.
-    fn stored_files(&self) -> Vec<(Uuid, PathBuf)> {
-        let unfinished = [UPLOADS, RESUMABLE].map(|name| self.root.join(name));
-        let is_stored = |path: &PathBuf| !unfinished.iter().any(|folder| path.starts_with(folder));
-        let named = |path: PathBuf| Some((Uuid::try_parse(path.file_name()?.to_str()?).ok()?, path));
-        files_below(&self.root).into_iter().filter(is_stored).filter_map(named).collect()
+    /// Deletes what is left over: files in `.uploads/` that nobody writes, and package files whose name is not in `known`.
+    /// Files that are not named like packages stay. In a folder that is ours; blocks.
+    pub fn sweep(&self, leftovers: Leftovers, known: &HashSet<Uuid>) -> Swept {
+        let Leftovers { files: FolderFiles { unfinished, stored }, in_flight } = leftovers;
+        let is_left = |path: &PathBuf| package_name(path).is_none_or(|uuid| !in_flight.contains(&uuid));
+        let is_orphan = |path: &PathBuf| package_name(path).is_some_and(|uuid| !known.contains(&uuid));
+        let unfinished = unfinished.into_iter().filter(is_left);
+        let orphans = stored.into_iter().filter(is_left).filter(is_orphan);
+        unfinished
+            .chain(orphans)
+            .filter_map(|path| remove_leftover(&path))
+            .fold(Swept::default(), |swept, bytes| Swept { files: swept.files + 1, bytes: swept.bytes + bytes })
+    }
+
+    /// All files in the folder and the directories below it, but the one that says whose it is. Blocks.
+    pub fn files(&self) -> FolderFiles {
+        let [uploads, resumable, owner] = [UPLOADS, RESUMABLE, OWNER].map(|name| self.root.join(name));
+        let mut files = FolderFiles::default();
+        for path in files_below(&self.root) {
+            match path {
+                path if path.starts_with(&uploads) => files.unfinished.push(path),
+                // Those that can be resumed have rows of their own.
+                path if path == owner || path.starts_with(&resumable) => {}
+                path => files.stored.push(path),
+            }
+        }
+        files
+    }
+
+    fn unfinished_path(&self, uuid: Uuid) -> PathBuf {
+        self.root.join(UPLOADS).join(uuid.to_string())
+    }
+
+    /// Says that an upload has moved a piece.
+    pub(super) fn count_piece(&self) {
+        self.activity.moved_pieces.fetch_add(1, Ordering::Relaxed);
     }
 
     fn directory(&self, directory: Option<&StorageDirectory>) -> PathBuf {
         directory.map_or_else(|| self.root.to_path_buf(), |directory| self.root.join(directory.as_str()))
     }
 
+    /// Puts the entries of a directory on disk. The directories on the way may be new: each entry must be on disk in the one
+    /// above it.
+    fn sync(&self, directory: Option<&StorageDirectory>) -> Result<(), StoreError> {
+        let target = self.directory(directory);
+        for ancestor in target.ancestors().take_while(|ancestor| ancestor.starts_with(&self.root)) {
+            sync_directory(ancestor).map_err(|error| StoreError::file(ancestor, error))?;
+        }
+        Ok(())
+    }
+
     fn path(&self, directory: Option<&StorageDirectory>, uuid: Uuid) -> PathBuf {
         self.directory(directory).join(uuid.to_string())
     }
+}
+
+/// The name of a package, if a file has one.
+pub fn package_name(path: &Path) -> Option<Uuid> {
+    Uuid::try_parse(path.file_name()?.to_str()?).ok()
 }
 
 /// All files in a directory and below it. What cannot be looked into, such as `lost+found`, is passed over.
@@ -165,12 +292,19 @@ pub(super) fn files_below(directory: &Path) -> Vec<PathBuf> {
     files
 }
 
-pub(super) fn remove_leftover(path: &Path) -> bool {
+/// Deletes a file; how long it was, if it was there to be deleted.
+pub(super) fn remove_leftover(path: &Path) -> Option<u64> {
+    let length = path.symlink_metadata().map_or(0, |metadata| metadata.len());
     match fs::remove_file(path) {
-        Ok(()) => true,
+        Ok(()) => {
+            tracing::info!(path = %path.display(), bytes = length, "deleted a file that was left over");
+            Some(length)
+        }
+        // Whoever it belonged to has deleted it.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => {
             tracing::warn!(path = %path.display(), %error, "could not delete what was left over");
-            false
+            None
         }
     }
 }
@@ -184,6 +318,7 @@ pub struct Upload {
     unfinished: DeleteOnDrop,
     hash: Sha256,
     length_bytes: u64,
+    in_flight: InFlight,
 }
 
 impl Upload {
@@ -192,6 +327,7 @@ impl Upload {
         self.file.write_all(piece).map_err(|error| StoreError::file(self.unfinished.path(), error))?;
         self.hash.update(piece);
         self.length_bytes += piece.len() as u64;
+        self.folder.count_piece();
         Ok(())
     }
 
@@ -204,6 +340,7 @@ impl Upload {
             sha256: Sha256Digest(self.hash.finalize().into()),
             length_bytes: self.length_bytes,
             place: Place::Unfinished(self.unfinished),
+            in_flight: self.in_flight,
         })
     }
 }
@@ -216,6 +353,7 @@ pub struct StagedFile {
     sha256: Sha256Digest,
     length_bytes: u64,
     place: Place,
+    in_flight: InFlight,
 }
 
 /// Where a complete upload is.
@@ -239,7 +377,9 @@ impl Place {
 impl StagedFile {
     /// One that was resumed until it was complete.
     pub(super) fn resumable(folder: PackageFolder, path: PathBuf, sha256: Sha256Digest, length_bytes: u64) -> Self {
-        Self { folder, uuid: Uuid::new_v4(), sha256, length_bytes, place: Place::Resumable(path) }
+        let uuid = Uuid::new_v4();
+        let in_flight = InFlight::begin(&folder, uuid);
+        Self { folder, uuid, sha256, length_bytes, place: Place::Resumable(path), in_flight }
     }
 
     /// The hash of its bytes.
@@ -265,8 +405,7 @@ impl StagedFile {
 
     /// Moves the file among the packages, so that power loss cannot undo it. Blocks.
     pub fn publish(mut self, directory: Option<&StorageDirectory>) -> Result<PublishedFile, StoreError> {
-        let target_directory = self.folder.directory(directory);
-        create_private_directory(&target_directory)?;
+        create_private_directory(&self.folder.directory(directory))?;
         let target = self.folder.path(directory, self.uuid);
         let moved = match &mut self.place {
             Place::Unfinished(file) => fs::rename(file.path(), &target).map(|()| file.disarm()),
@@ -274,12 +413,10 @@ impl StagedFile {
             Place::Resumable(path) => fs::hard_link(&*path, &target).or_else(|_| fs::rename(path, &target)),
         };
         moved.map_err(|error| StoreError::file(&target, error))?;
-        let published = DeleteOnDrop(Some(target));
-        // The directories on the way may be new: each entry must be on disk in the one above it.
-        for ancestor in target_directory.ancestors().take_while(|ancestor| ancestor.starts_with(&self.folder.root)) {
-            sync_directory(ancestor).map_err(|error| StoreError::file(ancestor, error))?;
-        }
-        Ok(PublishedFile { uuid: self.uuid, sha256: self.sha256, length_bytes: self.length_bytes, file: published })
+        let file = DeleteOnDrop(Some(target));
+        self.folder.sync(directory)?;
+        let Self { folder, uuid, sha256, length_bytes, in_flight, .. } = self;
+        Ok(PublishedFile { uuid, sha256, length_bytes, file, folder, _in_flight: in_flight })
     }
 }
 
@@ -293,30 +430,70 @@ pub struct PublishedFile {
     /// How many bytes it has.
     pub length_bytes: u64,
     file: DeleteOnDrop,
+    folder: PackageFolder,
+    _in_flight: InFlight,
 }
 
 impl PublishedFile {
+    /// The folder that it is in.
+    pub fn folder(&self) -> &PackageFolder {
+        &self.folder
+    }
+
+    /// Puts the same bytes in the place of a damaged package's file, so that power loss leaves one or the other. Blocks.
+    pub fn replace(&self, damaged: &Package) -> Result<(), StoreError> {
+        let directory = damaged.description.directory();
+        create_private_directory(&self.folder.directory(directory))?;
+        let uuid = Uuid::new_v4();
+        let _in_flight = InFlight::begin(&self.folder, uuid);
+        let path = self.folder.unfinished_path(uuid);
+        let failed = |error| StoreError::file(&path, error);
+        // Another name for the same bytes costs no room; some file systems have no such thing.
+        let is_linked = fs::hard_link(self.file.path(), &path).is_ok();
+        let mut unfinished = DeleteOnDrop(Some(path.clone()));
+        if !is_linked {
+            fs::copy(self.file.path(), &path).and_then(|_| File::open(&path)?.sync_all()).map_err(failed)?;
+        }
+        let target = self.folder.path_of(damaged);
+        fs::rename(&path, &target).map_err(|error| StoreError::file(&target, error))?;
+        unfinished.disarm();
+        self.folder.sync(directory)
+    }
+
     /// The row is committed: the file stays.
     pub fn keep(mut self) {
         self.file.disarm();
     }
 }
 
-/// A stored package, open for reading. Stays readable while it is deleted.
+/// A stored package, open for a download. Stays readable while it is deleted.
 #[derive(Debug, Clone)]
-pub struct PackageFile(Arc<File>);
+pub struct PackageFile(Arc<LentFile>);
+
+#[derive(Debug)]
+struct LentFile {
+    file: File,
+    uuid: Uuid,
+    activity: Arc<Activity>,
+}
 
 impl PackageFile {
-    /// Fills `buffer` from `offset` on. Blocks.
+    /// Fills `buffer` from `offset` on. A file that cannot be read is a suspect from then on. Blocks.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
-        self.0.read_exact_at(buffer, offset)
+        let Self(lent) = self;
+        lent.activity.moved_pieces.fetch_add(1, Ordering::Relaxed);
+        lent.file.read_exact_at(buffer, offset).inspect_err(|_| {
+            lock(&lent.activity.suspects).insert(lent.uuid);
+        })
     }
 
     /// Reads from `offset` on what the operating system has in memory, and does not wait for the disk; how many bytes it
     /// read. 0 says that [`PackageFile::read_at`] must be asked: the bytes are not in memory or not there, or the file
     /// system cannot tell.
     pub fn read_now(&self, buffer: &mut [u8], offset: u64) -> usize {
-        preadv2(&*self.0, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).unwrap_or(0)
+        let Self(lent) = self;
+        lent.activity.moved_pieces.fetch_add(1, Ordering::Relaxed);
+        preadv2(&lent.file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).unwrap_or(0)
     }
 }
 
@@ -338,8 +515,9 @@ impl Drop for DeleteOnDrop {
     fn drop(&mut self) {
         if let Some(path) = &self.0
             && let Err(error) = fs::remove_file(path)
+            && error.kind() != io::ErrorKind::NotFound
         {
-            tracing::warn!(path = %path.display(), %error, "could not delete an unfinished file; the next start will");
+            tracing::warn!(path = %path.display(), %error, "could not delete an unfinished file; the next sweep will");
         }
     }
 }

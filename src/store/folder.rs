@@ -17,7 +17,7 @@ mod names {
     pub const LOCK_SUFFIX: &str = "-lock";
 }
 
-/// The places of one installation. Making one makes the folders.
+/// The places of one installation.
 #[derive(Debug, Clone)]
 pub struct DataFolder {
     root: PathBuf,
@@ -43,13 +43,18 @@ impl InstanceLock {
 }
 
 impl DataFolder {
-    /// Makes `root` and what belongs into it. The database and the packages may be elsewhere.
-    pub fn create(root: PathBuf, database: Option<&Path>, packages: Option<PathBuf>) -> Result<Self, StoreError> {
-        let folder = Self {
+    /// The places, whether or not anything is there. The database and the packages may be elsewhere.
+    pub fn at(root: PathBuf, database: Option<&Path>, packages: Option<PathBuf>) -> Self {
+        Self {
             database: Self::database_of(&root, database),
             packages: packages.unwrap_or_else(|| root.join(names::PACKAGES)),
             root,
-        };
+        }
+    }
+
+    /// Makes `root` and what belongs into it. The database and the packages may be elsewhere.
+    pub fn create(root: PathBuf, database: Option<&Path>, packages: Option<PathBuf>) -> Result<Self, StoreError> {
+        let folder = Self::at(root, database, packages);
         create_private_directory(&folder.root)?;
         create_private_directory(&folder.root.join(names::SECRETS))?;
         if let Some(parent) = folder.database.parent().filter(|parent| !parent.as_os_str().is_empty()) {

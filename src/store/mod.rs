@@ -10,9 +10,12 @@ mod blobs;
 pub mod clients;
 mod convert;
 pub mod devices;
+mod examination;
 pub mod facts;
 mod folder;
 pub mod groups;
+mod inspection;
+pub mod integrity;
 pub mod packages;
 mod presence;
 pub mod registrations;
@@ -34,8 +37,12 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
-pub use blobs::{Claim, PackageFile, PackageFolder, PublishedFile, StagedFile, Upload};
+pub use blobs::{
+    Claim, FolderFiles, Leftovers, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept, Upload, package_name,
+};
+pub use examination::Examination;
 pub use folder::{DataFolder, InstanceLock};
+pub use inspection::{Inspection, Look, Opening, Sighting, Step, Verdict};
 pub use presence::{Assignment, Presence};
 pub use resumable::{Progress, ResumableFile};
 pub use space::Space;

@@ -9,9 +9,10 @@ use super::blobs::PublishedFile;
 use super::writer::{Change, WriteTx};
 use crate::domain::{GroupId, Package, PackageDescription, PackageId, StorageDirectory};
 
-const SELECT: &str = "SELECT id, created_at, sha256, length_bytes, uuid, directory, metadata FROM packages";
+/// What [`from_row`] reads.
+pub(super) const SELECT: &str = "SELECT id, created_at, sha256, length_bytes, uuid, directory, metadata FROM packages";
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Package> {
+pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Package> {
     let invalid = |column, error: crate::domain::Invalid| {
         rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error))
     };
@@ -34,6 +35,13 @@ pub fn list(connection: &Connection) -> Result<Vec<Package>, StoreError> {
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// The packages that follow this one, ordered by identifier, at most `limit`.
+pub fn page(connection: &Connection, after: PackageId, limit: u32) -> Result<Vec<Package>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
+    let rows = statement.query_map((after, limit), from_row)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
 /// One package.
 pub fn find(connection: &Connection, id: PackageId) -> Result<Option<Package>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE id = ?1"))?;
@@ -46,10 +54,14 @@ pub fn find_by_uuid(connection: &Connection, uuid: Uuid) -> Result<Option<Packag
     Ok(statement.query_row([uuid.to_string()], from_row).optional()?)
 }
 
-/// The packages of a group, in the order assigned.
+/// The packages of a group that can be offered, in the order assigned: those that are not known to be damaged.
 pub fn list_of_group(connection: &Connection, group: GroupId) -> Result<Vec<Package>, StoreError> {
     let mut statement = connection.prepare_cached(&format!(
-        "{SELECT} JOIN group_packages ON package_id = id WHERE group_id = ?1 ORDER BY position"
+        "{SELECT} JOIN group_packages ON package_id = id WHERE group_id = ?1
+             AND NOT EXISTS (
+                 SELECT 1 FROM package_integrity AS known WHERE known.package_id = id AND damage IS NOT NULL
+             )
+         ORDER BY position"
     ))?;
     let rows = statement.query_map([group], from_row)?;
     Ok(rows.collect::<Result<_, _>>()?)

@@ -37,6 +37,7 @@ impl Progress {
 /// The file of an upload, open for more.
 #[derive(Debug)]
 pub struct ResumableFile {
+    folder: PackageFolder,
     path: PathBuf,
     file: File,
     hash: ResumableHash,
@@ -47,6 +48,7 @@ impl ResumableFile {
     /// Appends a piece. Blocks.
     pub fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
         self.file.write_all(piece).map_err(|error| StoreError::file(&self.path, error))?;
+        self.folder.count_piece();
         self.hash.update(piece);
         self.offset_bytes += piece.len() as u64;
         Ok(())
@@ -56,13 +58,6 @@ impl ResumableFile {
     pub fn sync(&self) -> Result<Progress, StoreError> {
         self.file.sync_data().map_err(|error| StoreError::file(&self.path, error))?;
         Ok(Progress { offset_bytes: self.offset_bytes, hash_state: self.hash.state() })
-    }
-
-    /// Takes back what was written after `progress`. Blocks.
-    pub fn rewind(&mut self, progress: Progress) -> Result<(), StoreError> {
-        self.hash = position(&mut self.file, progress).map_err(|error| StoreError::file(&self.path, error))?;
-        self.offset_bytes = progress.offset_bytes;
-        Ok(())
     }
 }
 
@@ -102,7 +97,7 @@ impl PackageFolder {
             Ok((file, hash))
         };
         let (file, hash) = opening().map_err(|error| StoreError::file(&path, error))?;
-        Ok(ResumableFile { path, file, hash, offset_bytes: progress.offset_bytes })
+        Ok(ResumableFile { folder: self.clone(), path, file, hash, offset_bytes: progress.offset_bytes })
     }
 
     /// The complete file of an upload as one that can be published. It stays where it is until its row goes. Blocks.
@@ -128,7 +123,7 @@ impl PackageFolder {
         }
         let id = |path: &PathBuf| Uuid::try_parse(path.file_name()?.to_str()?).ok();
         let orphans = files_below(&folder).into_iter().filter(|path| id(path).is_none_or(|id| !known.contains(&id)));
-        orphans.filter(|path| remove_leftover(path)).count()
+        orphans.filter_map(|path| remove_leftover(&path)).count()
     }
 
     fn resumable_path(&self, id: Uuid) -> PathBuf {

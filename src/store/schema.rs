@@ -18,6 +18,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
     Migrations::new(vec![
         M::up(include_str!("migrations/1.sql")),
         M::up(include_str!("migrations/2.sql")),
+        M::up(include_str!("migrations/3.sql")),
         M::up(include_str!("migrations/4.sql")),
     ])
 });
@@ -68,7 +69,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// A database that is newer, or another program's (the reference server's, say), is left as it is.
-fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     match MIGRATIONS.current_version(connection) {
         Ok(SchemaVersion::Outside(_)) => {
             Err(unusable(path, "it was written by a newer tender: use that version, or restore a backup"))
@@ -115,6 +116,7 @@ pub(super) fn latest_timestamp(connection: &Connection) -> rusqlite::Result<Opti
              SELECT max(created_at) AS at FROM groups
              UNION ALL SELECT max(created_at) FROM devices
              UNION ALL SELECT max(created_at) FROM packages
+             UNION ALL SELECT max(max(coalesce(verified_at, 0)), max(coalesce(found_at, 0))) FROM package_integrity
              UNION ALL SELECT max(last_access_at) FROM device_presence
              UNION ALL SELECT max(last_appeared_at) FROM registrations
              UNION ALL SELECT max(max(created_at), max(coalesce(revoked_at, 0))) FROM access_tokens
@@ -150,7 +152,7 @@ mod tests {
     #[test]
     fn every_earlier_schema_is_migrated_with_its_rows() {
         let folder = tempfile::tempdir().unwrap();
-        for version in 1..3 {
+        for version in 1..4 {
             let path = folder.path().join(format!("{version}.sqlite"));
             let mut earlier = Connection::open(&path).unwrap();
             earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use uuid::Uuid;
 
+use super::open_package::{Opened, open_package};
 use crate::domain::Package;
-use crate::store::{Change, PackageFile, PackageFolder, Store, StoreError, packages};
+use crate::store::{Change, PackageFile, PackageFolder, Store, StoreError};
 
 /// How many packages stay open: more than a fleet is led through at a time.
 const MOST_OPEN: usize = 16;
@@ -35,32 +36,30 @@ impl<T> Default for OpenPackages<T> {
 }
 
 impl<T: Send + Sync + 'static> OpenPackages<T> {
-    /// The package whose file has this name, `make` having been called on it when it was opened; `None` if there is none.
+    /// The package whose file has this name, `make` having been called on it when it was opened.
     pub async fn get<E: From<StoreError> + Send + 'static>(
         &self,
         store: &Store,
         folder: &PackageFolder,
         uuid: Uuid,
         make: impl FnOnce(Package, PackageFile) -> Result<T, E>,
-    ) -> Result<Option<Arc<T>>, E> {
+    ) -> Result<Opened<Arc<T>>, E> {
         // Before the database is read: what is deleted meanwhile is not kept.
         let generation = store.generations().current(Change::Plans);
         if let Some(open) = self.lock(generation).find(uuid) {
-            return Ok(Some(open));
+            return Ok(Opened::Ready(open));
         }
-        let folder = folder.clone();
-        let found = store.read(move |connection| {
-            let Some(package) = packages::find_by_uuid(connection, uuid)? else { return Ok(None) };
-            let file = folder.read(&package)?;
-            Ok::<_, StoreError>(file.map(|file| (package, file)))
-        });
-        let Some((package, file)) = found.await? else { return Ok(None) };
+        let (package, file) = match open_package(store, folder, uuid).await? {
+            Opened::Ready(opened) => opened,
+            Opened::Damaged => return Ok(Opened::Damaged),
+            Opened::NotFound => return Ok(Opened::NotFound),
+        };
         let open = Arc::new(make(package, file)?);
         let mut kept = self.lock(store.generations().current(Change::Plans));
         if kept.generation == generation {
             kept.keep(uuid, open.clone());
         }
-        Ok(Some(open))
+        Ok(Opened::Ready(open))
     }
 
     /// Closes all of them, but for downloads that are under way. To be called after a package's row is gone.

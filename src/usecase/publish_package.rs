@@ -4,6 +4,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::heal_packages::{note_replaced, replace_damaged};
 use crate::domain::{Deed, Package, Sha256Digest, Submission};
 use crate::store::{PackageFolder, StagedFile, Store, StoreError, WriteTx, audit, packages};
 
@@ -62,8 +63,8 @@ pub enum Publication {
     OtherContents(Sha256Digest),
 }
 
-/// Makes a package of a received file: moves it into place, then writes its row; `also` is done in the same transaction. Once
-/// this returns, all of it survives power loss; if it fails or is given up, nothing of it is there.
+/// Makes a package of a received file: moves it into place, then writes its row; `also` is done in the same transaction. Damaged
+/// packages of the same bytes are whole again with it. Once this returns, all of it survives power loss; if it fails or is given up, nothing of it is there.
 pub async fn publish(
     store: &Store,
     staged: StagedFile,
@@ -80,7 +81,9 @@ pub async fn publish(
         Ok::<_, StoreError>((published, description))
     });
     let (published, description) = moving.await.map_err(|_| StoreError::Abandoned)??;
+    let (published, healed) = replace_damaged(store, published).await?;
     let inserting = store.write(move |tx| {
+        note_replaced(tx, published.folder(), &healed)?;
         let package = packages::insert(tx, description, published)?;
         let detail = format!("{} bytes, SHA-256 {}", package.length_bytes, package.sha256);
         audit::append(tx, &deed.done(format!("package/{}", package.id)).with(detail))?;

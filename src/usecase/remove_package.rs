@@ -26,9 +26,9 @@ pub async fn remove_package<T: Send + Sync + 'static>(
         open.forget();
         let (folder, package) = (folder.clone(), package.clone());
         let removing = tokio::task::spawn_blocking(move || folder.remove(&package));
-        // The package is gone for everybody; a file that could not be deleted is swept at the next start.
+        // The package is gone for everybody; a file that could not be deleted is swept some day.
         if let Err(error) = removing.await.map_err(|_| StoreError::Abandoned).flatten() {
-            tracing::warn!(package = %id, %error, "the file of a deleted package stays until the next start");
+            tracing::warn!(package = %id, %error, "the file of a deleted package stays until the next sweep");
         }
     }
     Ok(deletion)

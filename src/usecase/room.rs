@@ -68,7 +68,7 @@ impl Drop for Promise {
 
 fn reserve_bytes(limits: StorageLimits, space: Space) -> u64 {
     let usual = (space.total_bytes / 100 * RESERVE_PERCENT).max(LEAST_RESERVE_BYTES);
-    limits.reserve.map_or(usual, |reserve| reserve.0)
+    limits.reserve.map_or(usual, ByteSize::bytes)
 }
 
 impl Room {
@@ -97,7 +97,7 @@ impl Room {
     /// Whether a package may be so long.
     pub fn check_length(&self, length_bytes: u64) -> Result<(), Refusal> {
         match self.limits.package {
-            Some(limit) if length_bytes > limit.0 => Err(Refusal::TooLarge(limit)),
+            Some(limit) if length_bytes > limit.bytes() => Err(Refusal::TooLarge(limit)),
             _ => Ok(()),
         }
     }
@@ -118,7 +118,7 @@ impl Room {
             }
             if let Some(limit) = limits.store {
                 let stored = packages::total_bytes(connection)? + arrived + resumable.arrived_bytes;
-                if stored.saturating_add(promised) > limit.0 {
+                if stored.saturating_add(promised) > limit.bytes() {
                     let unassigned = packages::unassigned(connection)?;
                     return Ok(Err(Refusal::NoRoom(store_is_full(limit, stored, &unassigned))));
                 }
@@ -130,7 +130,7 @@ impl Room {
 }
 
 fn no_room(space: Space, reserve: u64, promised: u64, unassigned: &[(PackageId, u64)]) -> String {
-    let [free, reserve, promised] = [space.free_bytes, reserve, promised].map(ByteSize);
+    let [free, reserve, promised] = [space.free_bytes, reserve, promised].map(ByteSize::from_bytes);
     format!(
         "there is no room for this: {free} are free, of which {reserve} are kept back, and {promised} are to come; {}",
         what_could_go(unassigned)
@@ -138,7 +138,7 @@ fn no_room(space: Space, reserve: u64, promised: u64, unassigned: &[(PackageId, 
 }
 
 fn store_is_full(limit: ByteSize, stored: u64, unassigned: &[(PackageId, u64)]) -> String {
-    let stored = ByteSize(stored);
+    let stored = ByteSize::from_bytes(stored);
     format!("there is no room for this: packages may take {limit}, and take {stored}; {}", what_could_go(unassigned))
 }
 
@@ -148,7 +148,7 @@ fn what_could_go(unassigned: &[(PackageId, u64)]) -> String {
         return "all packages are assigned to groups".to_owned();
     }
     let named: Vec<_> =
-        unassigned.iter().take(NAMED).map(|(id, bytes)| format!("{id} ({})", ByteSize(*bytes))).collect();
+        unassigned.iter().take(NAMED).map(|(id, bytes)| format!("{id} ({})", ByteSize::from_bytes(*bytes))).collect();
     let more = if unassigned.len() > NAMED { " and more" } else { "" };
     format!("packages that no group has could go: {}{more}", named.join(", "))
 }

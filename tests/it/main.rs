@@ -13,6 +13,7 @@ mod harness;
 mod hostile;
 mod house;
 mod identity_provider;
+mod integrity;
 mod oauth;
 mod packages;
 mod process;

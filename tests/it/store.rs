@@ -63,6 +63,7 @@ fn copy_with_rows(place: &Place, path: &Path) -> Connection {
              INSERT INTO device_presence VALUES (1, 0);
              INSERT INTO registrations VALUES (1, 'k1', 'k1', 'pem', zeroblob(32), '{}', 0);
              INSERT INTO packages VALUES (1, 0, zeroblob(32), 1, 'u1', NULL, '{}');
+             INSERT INTO package_integrity VALUES (1, 0, NULL, NULL, NULL);
              INSERT INTO group_packages VALUES (1, 1, 0);
              INSERT INTO access_tokens VALUES ('t1', 'n', 's', 0, NULL, NULL);
              INSERT INTO facts VALUES ('f1', x'00');",
@@ -104,6 +105,11 @@ async fn rows_that_make_no_sense_cannot_be_written() {
         "INSERT INTO packages VALUES (2, 0, zeroblob(32), 1, 'u1', NULL, '{}')",
         "INSERT INTO packages VALUES (2, 0, zeroblob(32), 1, NULL, NULL, '{}')",
         "INSERT INTO packages VALUES (2, 0, zeroblob(32), 1, 'u2', NULL, 'text')",
+        // A damage says since when it is known, and what it is.
+        "INSERT INTO package_integrity VALUES (99, 0, NULL, NULL, NULL)",
+        "UPDATE package_integrity SET damage = 'corrupt'",
+        "UPDATE package_integrity SET damage = 'corrupt', found_at = 0",
+        "UPDATE package_integrity SET found_at = 0, detail = 'x'",
         // Assignments lead from something to something, once.
         "INSERT INTO group_packages VALUES (99, 1, 1)",
         "INSERT INTO group_packages VALUES (1, 99, 1)",
@@ -125,7 +131,7 @@ async fn rows_that_make_no_sense_cannot_be_written() {
     }
     // What goes takes what is only about it along.
     connection.execute_batch("DELETE FROM devices; DELETE FROM groups; DELETE FROM packages").unwrap();
-    for table in ["device_presence", "group_packages"] {
+    for table in ["device_presence", "group_packages", "package_integrity"] {
         assert_eq!(count(&connection, table), 0, "{table}");
     }
     // Identifiers are never used again.

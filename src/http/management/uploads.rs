@@ -11,7 +11,7 @@ use warp::reply::Response;
 use super::BODY_LIMIT_BYTES;
 use super::packages::{reply_to, require_scopes_of};
 use super::tus::{self, PIECE};
-use crate::domain::{Action, Actor, Deed, Metadata, Submission};
+use crate::domain::{Action, Actor, ByteSize, Deed, Metadata, Submission};
 use crate::http::Api;
 use crate::http::endpoint::PathParameter;
 use crate::http::error::ApiError;
@@ -74,7 +74,7 @@ async fn take(api: &Api, name: &UploadName, actor: &Actor) -> Result<(Turn, Pend
 ///
 /// - 204: what of tus this server speaks
 pub async fn describe(api: Arc<Api>, _: Anonymous, (): (), _: Request) -> Result<Response, ApiError> {
-    Ok(tus::describe(api.room.largest_package().map(|size| size.0)))
+    Ok(tus::describe(api.room.largest_package().map(ByteSize::bytes)))
 }
 
 /// `GET /api/tender/v1/uploads`

@@ -168,6 +168,55 @@ async fn death_in_the_middle_of_an_upload_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn death_while_a_damaged_package_is_healed_leaves_it_damaged_or_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = create_token(folder.path());
+    let server = ServerProcess::start(folder.path()).await;
+    let contents = b"contents".repeat(20_000);
+    let package = server.operator(&token).package("v1", &[], &contents).await;
+    let path = package_files_below(&folder.path().join("data/packages")).remove(0);
+    server.kill();
+    for round in 0..6 {
+        std::fs::write(&path, &contents[1..]).unwrap();
+        let server = ServerProcess::start(folder.path()).await;
+        let operator = server.operator(&token);
+        let standing = async |operator: &Operator| {
+            let page = operator.get("/api/tender/v1/packages?limit=1").await.ok();
+            page["packages"][0].clone()
+        };
+        while standing(&operator).await["state"] != "corrupt" {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let upload = tokio::spawn(upload_once(server.operator(&token), contents.clone()));
+        tokio::time::sleep(Duration::from_millis(round * 4)).await;
+        server.kill();
+        let is_acknowledged = upload.await.unwrap();
+
+        let found = std::fs::read(&path).unwrap();
+        assert!(found == contents || found == contents[1..], "{} bytes", found.len());
+        assert!(!is_acknowledged || found == contents);
+        let server = ServerProcess::start(folder.path()).await;
+        let operator = server.operator(&token);
+        // The mark may have outlived the damage: the file is read again at the start.
+        while found == contents && standing(&operator).await["state"] != "whole" {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        assert_eq!(standing(&operator).await["id"], package);
+        let packages = operator.get("/api/v1/packages").await.ok().as_array().unwrap().len();
+        assert_eq!(package_files_below(&folder.path().join("data/packages")).len(), packages);
+        server.kill();
+    }
+}
+
+/// Uploads a package; whether that was acknowledged.
+async fn upload_once(operator: Operator, contents: Vec<u8>) -> bool {
+    let (boundary, body) = form(&metadata("v1"), Some(&contents));
+    let request = operator.request(reqwest::Method::POST, "/api/v1/packages");
+    let request = request.header("Content-Type", format!("multipart/form-data; boundary={boundary}"));
+    request.body(body).send().await.is_ok_and(|response| response.status() == 200)
+}
+
+#[tokio::test]
 async fn what_devices_report_is_written_at_an_orderly_end() {
     let folder = tempfile::tempdir().unwrap();
     let token = create_token(folder.path());

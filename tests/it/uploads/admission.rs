@@ -37,7 +37,7 @@ async fn what_there_is_no_room_for_is_refused_before_it_is_sent() {
 #[tokio::test]
 async fn the_reserve_stays_free() {
     let server = TestServer::start_with(|config| {
-        config.storage_limits.reserve = Some(ByteSize(1_000_000_000_000_000));
+        config.storage_limits.reserve = Some(ByteSize::from_bytes(1_000_000_000_000_000));
     })
     .await;
     let admin = server.admin().await;

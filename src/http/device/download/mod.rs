@@ -21,6 +21,7 @@ use crate::http::guard::Anonymous;
 use crate::http::range::{ByteRange, RangeRequest};
 use crate::http::request::Request;
 use crate::store::PackageFile;
+use crate::usecase::open_package::Opened;
 use fields::{Extent, PackageFields};
 
 /// A package's name in a URL: its UUID, with its directory before it or without.
@@ -80,12 +81,16 @@ pub fn address(api: &Api, package: &Package) -> String {
 ///   device asks for several, and many small ones are a way to make work for others
 /// - 304: the client has it (`If-None-Match`, `If-Modified-Since`)
 /// - 403: addresses are signed, and this one is not, not rightly, or no more good
-/// - 404: no such package
+/// - 404: no such package, or its file is damaged
 /// - 416: no byte of the range is in the package
 pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Request) -> Result<Response, ApiError> {
     let opening = api.open_packages.get(&api.store, &api.packages, name.uuid, OpenPackage::new);
-    let open = opening.await?.filter(|open| name.names(&open.package));
-    let OpenPackage { package, file, fields } = &*open.ok_or(ApiError::NotFound("no such package"))?;
+    let open = match opening.await? {
+        Opened::Ready(open) if name.names(&open.package) => open,
+        Opened::Damaged => return Err(ApiError::NotFound("the package is damaged: it must be uploaded again")),
+        Opened::Ready(_) | Opened::NotFound => return Err(ApiError::NotFound("no such package")),
+    };
+    let OpenPackage { package, file, fields } = &*open;
     let length = package.length_bytes;
     let (status, extent, range) = if is_not_modified(&request, fields, package) {
         (StatusCode::NOT_MODIFIED, Extent::Nothing, None)
