@@ -87,6 +87,8 @@ async fn the_space_of_a_deleted_package_is_free_at_once() {
 #[tokio::test]
 async fn a_file_that_was_cut_off_breaks_the_download_off() {
     let (server, _, path, bytes) = large().await;
+    // It is open, and was whole when it was opened: otherwise it would not be delivered at all.
+    assert_eq!(server.raw(&format!("GET {path} HTTP/1.1\r\nHost: here\r\nRange: bytes=0-9")).await.body, bytes[..10]);
     let file = OpenOptions::new().write(true).open(stored_file(&server)).unwrap();
     file.set_len(1_000_000).unwrap();
     for range in ["bytes=999990-1000000", "bytes=0-", "bytes=20000000-20002047"] {
