@@ -50,7 +50,15 @@ where
     let installation = match need {
         Need::There => Installation::open_existing(&config, Clock::system())?,
         Need::Made => {
+            let is_new = Installation::existing_folder(&config).is_err();
             let folder = Installation::folder(&config)?;
+            if is_new {
+                // Whoever meant another folder shall see it.
+                eprintln!(
+                    "tender: there was nothing in the data folder {} yet: it is a new installation",
+                    folder.root().display()
+                );
+            }
             Installation::open(&folder, config.secret.as_ref(), Clock::system())?
         }
     };

@@ -80,6 +80,9 @@ pub fn run(arguments: TokenArguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         TokenCommand::Create(create_arguments) => {
             let CreateArguments { name, scopes, expires, place } = create_arguments;
+            if name.trim().is_empty() || name.chars().any(char::is_control) || name.chars().count() > LONGEST_NAME {
+                bail!("--name must be printable text of at most {LONGEST_NAME} characters");
+            }
             with_installation(place, Need::Made, |installation| create(installation, name, scopes, expires))
         }
         TokenCommand::List(place) => with_installation(place, Need::There, list),
@@ -90,9 +93,6 @@ pub fn run(arguments: TokenArguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn create(installation: Installation, name: String, scopes: Vec<Scope>, expires: Lifetime) -> anyhow::Result<()> {
-    if name.trim().is_empty() || name.chars().any(char::is_control) || name.chars().count() > LONGEST_NAME {
-        bail!("--name must be printable text of at most {LONGEST_NAME} characters");
-    }
     installation.require_same_secret().await?;
     let clock = installation.store.clock();
     if clock.is_unset() {

@@ -84,7 +84,9 @@ async fn a_token_is_all_that_token_create_prints() {
     let folder = tempfile::tempdir().unwrap();
     let output = run(folder.path(), CREATE);
     let stdout = String::from_utf8(output.stdout).unwrap();
-    assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!((output.status.code(), stderr.lines().count()), (Some(0), 1), "{stderr}");
+    assert!(stderr.contains("data folder data yet"), "whoever meant another folder sees it: {stderr}");
     let token = stdout.strip_suffix('\n').unwrap();
     assert_eq!(token.split('.').count(), 3, "{token}");
     assert!(token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)), "{token}");
@@ -92,7 +94,8 @@ async fn a_token_is_all_that_token_create_prints() {
     // Made on a fresh folder, it is good for the server that comes later.
     let server = ServerProcess::start(folder.path()).await;
     server.operator(token).get("/api/v1/devices").await.ok();
-    // So is one that is made beside the running server.
+    // So is one that is made beside the running server, and then there is nothing to tell.
+    assert_eq!(String::from_utf8_lossy(&run(folder.path(), CREATE).stderr), "");
     server.operator(&create_token(folder.path())).get("/api/v1/devices").await.ok();
 }
 
