@@ -10,8 +10,7 @@ use std::fs::{self, File};
 use std::io::{self, IoSliceMut, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use rustix::io::{ReadWriteFlags, preadv2};
 use sha2::{Digest, Sha256};
@@ -19,13 +18,16 @@ use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::StoreError;
+use super::activity::{Activity, InFlight};
 use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
-use super::resumable::RESUMABLE;
 use crate::domain::{ArtifactKinds, Package, Sha256Digest, StorageDirectory};
 
 /// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
 /// [`StorageDirectory`] cannot begin with a dot.
 const UPLOADS: &str = ".uploads";
+
+/// Uploads that can be resumed: likewise.
+pub(super) const RESUMABLE: &str = ".resumable";
 
 /// Says whose packages these are, and is locked by the server that works with them.
 const OWNER: &str = ".tender";
@@ -61,42 +63,6 @@ pub struct PackageFolder {
     root: Arc<Path>,
     judging: Arc<Semaphore>,
     activity: Arc<Activity>,
-}
-
-/// What goes on in a package folder.
-#[derive(Debug, Default)]
-struct Activity {
-    /// Files that have no row yet and may get one: nobody but whoever writes them may touch them.
-    in_flight: Mutex<HashSet<Uuid>>,
-    /// Pieces that downloads and uploads have moved so far.
-    moved_pieces: AtomicU64,
-    /// Packages whose file could not be read during a download.
-    suspects: Mutex<HashSet<Uuid>>,
-}
-
-/// Keeps a file that has no row yet from being swept, as long as it lives.
-#[derive(Debug)]
-struct InFlight {
-    activity: Arc<Activity>,
-    uuid: Uuid,
-}
-
-impl InFlight {
-    fn begin(folder: &PackageFolder, uuid: Uuid) -> Self {
-        lock(&folder.activity.in_flight).insert(uuid);
-        Self { activity: folder.activity.clone(), uuid }
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        lock(&self.activity.in_flight).remove(&self.uuid);
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is locked here is a set of names: no panic leaves it half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Files that may be what broken-off uploads and removals left: whether they are is known once it is known which packages
@@ -136,7 +102,7 @@ impl PackageFolder {
     /// Begins a file for an upload. Blocks.
     pub fn begin_upload(&self) -> Result<Upload, StoreError> {
         let uuid = Uuid::new_v4();
-        let in_flight = InFlight::begin(self, uuid);
+        let in_flight = InFlight::begin(&self.activity, uuid);
         let path = self.unfinished_path(uuid);
         let file = private_file().create_new(true).open(&path).map_err(|error| StoreError::file(&path, error))?;
         let unfinished = DeleteOnDrop(Some(path));
@@ -156,12 +122,12 @@ impl PackageFolder {
     /// A number that grows with each piece that a download or an upload moves: whoever works in the background looks at it
     /// twice to see whether somebody is in need of the disk.
     pub fn moved_pieces(&self) -> u64 {
-        self.activity.moved_pieces.load(Ordering::Relaxed)
+        self.activity.moved_pieces()
     }
 
     /// The packages whose file could not be read during a download, since somebody last asked.
     pub fn take_suspects(&self) -> HashSet<Uuid> {
-        std::mem::take(&mut *lock(&self.activity.suspects))
+        self.activity.take_suspects()
     }
 
     /// Deletes the file of a package whose row is gone. Blocks.
@@ -203,7 +169,7 @@ impl PackageFolder {
     pub fn leftovers(&self) -> Leftovers {
         let files = self.files();
         // After the files: what is among them and still without a row is in flight now, or has its row from now on.
-        let in_flight = lock(&self.activity.in_flight).clone();
+        let in_flight = self.activity.in_flight();
         Leftovers { files, in_flight }
     }
 
@@ -242,7 +208,7 @@ impl PackageFolder {
 
     /// Says that an upload has moved a piece.
     pub(super) fn count_piece(&self) {
-        self.activity.moved_pieces.fetch_add(1, Ordering::Relaxed);
+        self.activity.count_piece();
     }
 
     fn directory(&self, directory: Option<&StorageDirectory>) -> PathBuf {
@@ -378,7 +344,7 @@ impl StagedFile {
     /// One that was resumed until it was complete.
     pub(super) fn resumable(folder: PackageFolder, path: PathBuf, sha256: Sha256Digest, length_bytes: u64) -> Self {
         let uuid = Uuid::new_v4();
-        let in_flight = InFlight::begin(&folder, uuid);
+        let in_flight = InFlight::begin(&folder.activity, uuid);
         Self { folder, uuid, sha256, length_bytes, place: Place::Resumable(path), in_flight }
     }
 
@@ -445,7 +411,7 @@ impl PublishedFile {
         let directory = damaged.description.directory();
         create_private_directory(&self.folder.directory(directory))?;
         let uuid = Uuid::new_v4();
-        let _in_flight = InFlight::begin(&self.folder, uuid);
+        let _in_flight = InFlight::begin(&self.folder.activity, uuid);
         let path = self.folder.unfinished_path(uuid);
         let failed = |error| StoreError::file(&path, error);
         // Another name for the same bytes costs no room; some file systems have no such thing.
@@ -481,9 +447,9 @@ impl PackageFile {
     /// Fills `buffer` from `offset` on. A file that cannot be read is a suspect from then on. Blocks.
     pub fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let Self(lent) = self;
-        lent.activity.moved_pieces.fetch_add(1, Ordering::Relaxed);
+        lent.activity.count_piece();
         lent.file.read_exact_at(buffer, offset).inspect_err(|_| {
-            lock(&lent.activity.suspects).insert(lent.uuid);
+            lent.activity.suspect(lent.uuid);
         })
     }
 
@@ -492,7 +458,7 @@ impl PackageFile {
     /// system cannot tell.
     pub fn read_now(&self, buffer: &mut [u8], offset: u64) -> usize {
         let Self(lent) = self;
-        lent.activity.moved_pieces.fetch_add(1, Ordering::Relaxed);
+        lent.activity.count_piece();
         preadv2(&lent.file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).unwrap_or(0)
     }
 }

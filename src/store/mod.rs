@@ -5,6 +5,7 @@
 //! type proves who is inside the one write transaction. No HTTP and no decisions about who may do what.
 
 pub mod access_tokens;
+mod activity;
 pub mod audit;
 mod blobs;
 pub mod clients;

@@ -11,12 +11,9 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::blobs::{PackageFolder, StagedFile, files_below, remove_leftover};
+use super::blobs::{PackageFolder, RESUMABLE, StagedFile, files_below, remove_leftover};
 use super::folder::{create_private_directory, private_file, sync_directory};
 use super::resumable_hash::{HashState, ResumableHash, whole_blocks};
-
-/// Beside the packages, so that it is on their file system. A storage directory cannot begin with a dot.
-pub(super) const RESUMABLE: &str = ".resumable";
 
 /// How far an upload is, on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
