@@ -61,8 +61,8 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 }
 
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
-/// registration to accept is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device` asks for its signature, and logging in and claiming for more than
-/// nothing (400).
+/// registration to accept is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
+/// asks for its signature, and logging in and claiming for more than nothing (400).
 const MATRIX: [Row; 40] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
