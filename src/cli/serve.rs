@@ -68,7 +68,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         // The code stands in the fragment, which browsers keep to themselves; and not in the log, which may be sent elsewhere.
         let announced = writeln!(
             std::io::stderr(),
-            "tender: nobody administers this server yet. To become the first administrator, open within {}:\ntender: {base}/#claim={}",
+            "tender: nobody administers this server yet. To become the first administrator, open within {}:\n\
+             tender: {base}/#claim={}",
             format_duration(CODE_LIFETIME),
             code.reveal()
         );

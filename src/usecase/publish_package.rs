@@ -64,7 +64,8 @@ pub enum Publication {
 }
 
 /// Makes a package of a received file: moves it into place, then writes its row; `also` is done in the same transaction. Damaged
-/// packages of the same bytes are whole again with it. Once this returns, all of it survives power loss; if it fails or is given up, nothing of it is there.
+/// packages of the same bytes are whole again with it. Once this returns, all of it survives power loss; if it fails or is
+/// given up, nothing of it is there.
 pub async fn publish(
     store: &Store,
     staged: StagedFile,
