@@ -114,7 +114,10 @@ impl Actor {
 
 impl fmt::Display for Actor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.kind, self.name)
+        match self.name.as_str() {
+            "" => self.kind.fmt(f),
+            name => write!(f, "{} {name}", self.kind),
+        }
     }
 }
 

@@ -92,6 +92,7 @@ pub async fn claim(
     let claiming = store.write(move |tx| {
         let first = users::claim(tx, &name, &hash)?;
         if let FirstAdmin::Added(user) = &first {
+            users::note_login(tx, user.id)?;
             sessions::insert(tx, token_hash, user.id, now)?;
             let deed = Deed { actor: Actor::new(ActorKind::User, name.as_str()), address, action: Action::Claim };
             audit::append(tx, &deed.done(format!("user/{name}")))?;

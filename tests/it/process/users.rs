@@ -62,7 +62,8 @@ async fn an_unclaimed_server_prints_one_url_that_works_once() {
     assert_eq!(server.log().matches(code).count(), 1);
     assert!(server.log().contains("30m"), "{}", server.log());
     Browser::new(&server.url).claim(code, "anna", PASSWORD).await.ok();
-    assert!(list(folder.path()).contains("anna"));
+    let listed = list(folder.path());
+    assert!(listed.contains("anna") && !listed.contains("never"), "claiming is a login: {listed}");
     drop(server);
 
     let server = ServerProcess::start(folder.path()).await;
