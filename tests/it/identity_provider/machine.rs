@@ -22,9 +22,8 @@ use crate::harness::provider::Provider;
 const URL_VARIABLE: &str = "TENDER_TEST_PROVIDER";
 const OUTCOME: &str = "outcome: ";
 
-/// Not a test by itself: [`ask_on_a_machine`] runs it.
+/// Does nothing by itself: [`ask_on_a_machine`] runs it in a process of its own, and says whom to ask.
 #[tokio::test]
-#[ignore = "other tests run it, in a process of its own"]
 async fn asks_in_a_process_of_its_own() {
     let Ok(url) = std::env::var(URL_VARIABLE) else { return };
     let log = Log::listen();
@@ -42,7 +41,7 @@ async fn asks_in_a_process_of_its_own() {
 /// Asks a provider in a process with this environment more: the holder's name, or what went wrong.
 async fn ask_on_a_machine(url: &str, environment: &[(&str, &Path)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--ignored", "--exact", "--nocapture", "identity_provider::machine::asks_in_a_process_of_its_own"]);
+    command.args(["--exact", "--nocapture", "identity_provider::machine::asks_in_a_process_of_its_own"]);
     command.env(URL_VARIABLE, url).envs(environment.iter().copied()).stdin(Stdio::null());
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
