@@ -1,6 +1,7 @@
 //! The composition root: makes one running server of a configuration, a listener and a clock. `main` and the tests start the
 //! same thing.
 
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,11 +70,8 @@ pub struct Running {
     pub claim_code: Option<Credential>,
     shutdown: CancellationToken,
     hurry: CancellationToken,
-    serving: JoinHandle<()>,
-    saving: JoinHandle<()>,
-    expiring: JoinHandle<()>,
-    pruning: JoinHandle<()>,
-    tending: [JoinHandle<()>; 2],
+    /// What serves, and what is done beside that: each ends with the shutdown.
+    tasks: Vec<JoinHandle<()>>,
     store: Store,
     _locks: Vec<InstanceLock>,
 }
@@ -132,28 +130,21 @@ impl App {
         let shutdown = CancellationToken::new();
         let limits = Limits::new(config.max_connections, config.drain_timeout);
         let hurry = CancellationToken::new();
-        let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone()));
-        let saving = tokio::spawn(save_presence(store.clone(), shutdown.clone()));
-        let expiring = tokio::spawn(expire_uploads(uploads, shutdown.clone()));
-        let pruning = tokio::spawn(prune_audit_log(store.clone(), config.audit_retention, shutdown.clone()));
-        let tending = [
+        let retention = config.audit_retention;
+        let (saved, pruned) = (store.clone(), store.clone());
+        let saving = every(PRESENCE_INTERVAL, shutdown.clone(), move || save_presence(saved.clone()));
+        let expiring = every(EXPIRE_INTERVAL, shutdown.clone(), move || expire_uploads(uploads.clone()));
+        let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune_audit_log(pruned.clone(), retention));
+        let tasks = vec![
+            tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone())),
+            tokio::spawn(saving),
+            tokio::spawn(expiring),
+            tokio::spawn(pruning),
             tokio::spawn(sweep_packages(store.clone(), swept_packages, shutdown.clone())),
             tokio::spawn(scrub(scrubber, shutdown.clone())),
         ];
         let claim_code = offer.map(|(_, code)| code);
-        Ok(Running {
-            address,
-            claim_code,
-            shutdown,
-            hurry,
-            serving,
-            saving,
-            expiring,
-            pruning,
-            tending,
-            store,
-            _locks: locks,
-        })
+        Ok(Running { address, claim_code, shutdown, hurry, tasks, store, _locks: locks })
     }
 }
 
@@ -166,48 +157,40 @@ impl Running {
     /// Lets requests that have begun come to their end, writes what is in memory, and closes the database.
     pub async fn shutdown(self) {
         self.shutdown.cancel();
-        for task in [self.serving, self.saving, self.expiring, self.pruning].into_iter().chain(self.tending) {
+        for task in self.tasks {
             if let Err(error) = task.await {
                 tracing::error!(%error, "a part of the server ended badly");
             }
         }
-        save_now(&self.store).await;
+        save_presence(self.store.clone()).await;
         self.store.close().await;
     }
 }
 
-/// Writes what devices report, now and then.
-async fn save_presence(store: Store, shutdown: CancellationToken) {
-    let mut ticks = interval(PRESENCE_INTERVAL);
+/// Does `work` at once and then once in each `period`, until the server stops.
+async fn every<F: Future<Output = ()>>(period: Duration, shutdown: CancellationToken, work: impl Fn() -> F) {
+    let mut ticks = interval(period);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        save_now(&store).await;
+        work().await;
     }
 }
 
-/// Gives up uploads that nobody goes on with, now and then.
-async fn expire_uploads(uploads: ResumableUploads, shutdown: CancellationToken) {
-    let mut ticks = interval(EXPIRE_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        match uploads.expire().await {
-            Ok(0) => {}
-            Ok(count) => tracing::info!(uploads = count, "gave up uploads that nobody went on with"),
-            Err(error) => tracing::warn!(%error, "could not give up old uploads; will try again"),
-        }
+/// Gives up uploads that nobody goes on with.
+async fn expire_uploads(uploads: ResumableUploads) {
+    match uploads.expire().await {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(uploads = count, "gave up uploads that nobody went on with"),
+        Err(error) => tracing::warn!(%error, "could not give up old uploads; will try again"),
     }
 }
 
-/// Takes old entries out of the audit log, now and then.
-async fn prune_audit_log(store: Store, retention: AuditRetention, shutdown: CancellationToken) {
-    let mut ticks = interval(PRUNE_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        match audit_log::prune(&store, retention).await {
-            Ok(0) => {}
-            Ok(entries) => tracing::info!(entries, "took the oldest entries out of the audit log"),
-            Err(error) => tracing::warn!(%error, "could not take old entries out of the audit log; will try again"),
-        }
+/// Takes old entries out of the audit log.
+async fn prune_audit_log(store: Store, retention: AuditRetention) {
+    match audit_log::prune(&store, retention).await {
+        Ok(0) => {}
+        Ok(entries) => tracing::info!(entries, "took the oldest entries out of the audit log"),
+        Err(error) => tracing::warn!(%error, "could not take old entries out of the audit log; will try again"),
     }
 }
 
@@ -239,7 +222,8 @@ fn report_sweep(Swept { files, bytes }: Swept) {
     }
 }
 
-async fn save_now(store: &Store) {
+/// Writes what devices reported, if anything is new.
+async fn save_presence(store: Store) {
     if let Err(error) = store.save_presence().await {
         tracing::warn!(%error, "could not write what devices reported; will try again");
     }
