@@ -154,8 +154,8 @@ pub fn at<P: PathParameter>(path: &'static str, endpoints: impl Into<Vec<Endpoin
             .and(warp::ext::optional::<Arrival>())
             .and(warp::body::stream())
             .then(move |parameter, method, headers, arrival: Option<Arrival>, body| {
-                let Arrival { target, connection } = arrival.unwrap_or_default();
-                dispatch(&api, &endpoints, parameter, Head { method, target, headers, connection }, body)
+                let Arrival { target, connection, segments } = arrival.unwrap_or_default();
+                dispatch(&api, &endpoints, parameter, Head { method, target, headers, connection, segments }, body)
             })
             .boxed()
     };

@@ -17,6 +17,7 @@ mod oauth;
 mod range;
 mod reply;
 mod request;
+mod sendfile;
 pub mod serve;
 mod session_cookie;
 

@@ -5,6 +5,7 @@ use warp::http::{Method, Uri};
 
 use super::body::RequestBody;
 use super::connection::Connection;
+use super::sendfile::Segments;
 
 /// What is known of a request before its body is read.
 pub struct Head {
@@ -16,6 +17,8 @@ pub struct Head {
     pub headers: HeaderMap,
     /// The connection that it came on.
     pub connection: Connection,
+    /// What is sent of files on that connection.
+    pub segments: Segments,
 }
 
 /// What the connection adds to a request on its way to the routes.
@@ -25,6 +28,8 @@ pub struct Arrival {
     pub target: RequestTarget,
     /// The connection that it came on.
     pub connection: Connection,
+    /// What is sent of files on that connection.
+    pub segments: Segments,
 }
 
 /// Path and query, as sent but for empty segments.

@@ -23,6 +23,7 @@ use warp::http::uri::PathAndQuery;
 use super::connection::{Connection, StallLimit};
 use super::endpoint::Route;
 use super::request::{Arrival, RequestTarget};
+use super::sendfile::{Segments, SendfileSocket};
 
 /// The most that is kept of a connection's input: bounds the request's head and the pieces of a body.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -110,19 +111,21 @@ async fn serve_connection(
     // Replies are written in one piece; waiting for more would only delay them. It may fail on a closed connection.
     let _ = stream.set_nodelay(true);
 
+    let segments = Segments::default();
+    let socket = SendfileSocket::new(stream, segments.clone());
     let filters = TowerToHyperService::new(warp::service(route));
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         if let Some(uri) = without_empty_segments(request.uri()) {
             *request.uri_mut() = uri;
         }
         let target = RequestTarget(request.uri().clone());
-        request.extensions_mut().insert(Arrival { target, connection });
+        request.extensions_mut().insert(Arrival { target, connection, segments: segments.clone() });
         let reply = filters.call(request);
         async move { Ok::<_, Infallible>(reply.await.unwrap_or_else(|never| match never {})) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(BUFFER_BYTES);
-    let stream = TokioIo::new(StallLimit::new(stream, limits.stall));
+    let stream = TokioIo::new(StallLimit::new(socket, limits.stall));
     let mut served = std::pin::pin!(builder.serve_connection(stream, service));
     let result = tokio::select! {
         result = served.as_mut() => result,

@@ -8,11 +8,13 @@
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, IoSliceMut, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::io::{ReadWriteFlags, preadv2};
+use rustix::fs::sendfile;
+use rustix::io::{Errno, ReadWriteFlags, preadv2};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -44,6 +46,9 @@ pub enum Claim {
     /// It holds packages, and nothing says whose they are.
     UnknownPackages,
 }
+
+/// How far apart bytes are that tell whether those between them are in memory: less than what is read and forgotten at once.
+const SAMPLE_DISTANCE_BYTES: usize = 32 * 1024;
 
 /// Packages whose kinds are read at once: each may take some 16 MiB of memory.
 const JUDGING: usize = 2;
@@ -460,6 +465,36 @@ impl PackageFile {
         let Self(lent) = self;
         lent.activity.count_piece();
         preadv2(&lent.file, &mut [IoSliceMut::new(buffer)], offset, ReadWriteFlags::NOWAIT).unwrap_or(0)
+    }
+
+    /// Whether the operating system has these bytes in memory, as far as samples tell. `false` also if it cannot tell.
+    pub fn is_in_memory(&self, first: u64, length: usize) -> bool {
+        let end = first + length as u64;
+        let samples = (first..end).step_by(SAMPLE_DISTANCE_BYTES).chain([end - 1]);
+        samples.into_iter().all(|offset| {
+            preadv2(&self.0.file, &mut [IoSliceMut::new(&mut [0])], offset, ReadWriteFlags::NOWAIT) == Ok(1)
+        })
+    }
+
+    /// Sends bytes to a socket that does not block; how many it took. Waits for the disk unless
+    /// [`PackageFile::is_in_memory`]. A file that cannot be read is a suspect from then on.
+    pub fn send_now(&self, socket: impl AsFd, offset: u64, length: usize) -> io::Result<usize> {
+        let Self(lent) = self;
+        lent.activity.count_piece();
+        match sendfile(socket, &lent.file, Some(&mut { offset }), length) {
+            // The file has become shorter.
+            Ok(0) => {
+                lent.activity.suspect(lent.uuid);
+                Err(io::ErrorKind::UnexpectedEof.into())
+            }
+            Ok(sent) => Ok(sent),
+            Err(error) => {
+                if error == Errno::IO {
+                    lent.activity.suspect(lent.uuid);
+                }
+                Err(error.into())
+            }
+        }
     }
 }
 

@@ -49,6 +49,42 @@ async fn what_is_not_in_memory_comes_from_the_disk() {
 }
 
 #[tokio::test]
+async fn replies_on_one_connection_come_in_order_and_each_with_its_own_bytes() {
+    let (server, _, path, bytes) = large().await;
+    let admin = server.admin().await;
+    let other_bytes: Vec<u8> = bytes.iter().rev().map(|byte| !byte).collect();
+    let other = admin.package("v2", &[], &other_bytes).await;
+    let other = admin.show_package(other).await;
+    let other_path = format!("/local_storage/{}", other["metadata"]["rdfm.storage.local.uuid"].as_str().unwrap());
+    // Lengths on both sides of everything that is done at once, and none of them.
+    let wishes = [
+        (&path, &bytes, 0, 0),
+        (&other_path, &other_bytes, 7, 5_000_000),
+        (&path, &bytes, 1_048_575, 2_097_152),
+        (&path, &bytes, 3, 32_770),
+        (&other_path, &other_bytes, 0, 32_768),
+        (&other_path, &other_bytes, 20_000_000, 20_262_144),
+        (&path, &bytes, 0, LARGE as usize - 1),
+    ];
+    let request = |(path, _, first, last): &(&String, &Vec<u8>, usize, usize)| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: here\r\nRange: bytes={first}-{last}\r\n\r\n\
+             GET /nothing HTTP/1.1\r\nHost: here\r\n\r\nHEAD {path} HTTP/1.1\r\nHost: here\r\n\r\n"
+        )
+    };
+    let mut client = Raw::connect(&server).await;
+    // All at once: the next request is there before the reply to the one before has gone.
+    client.send(wishes.iter().map(request).collect::<String>()).await;
+    for (_, bytes, first, last) in wishes {
+        let part = client.reply().await.unwrap();
+        assert_eq!(part.status, 206);
+        assert!(part.body == bytes[first..=last], "bytes {first} to {last} are not those of the package");
+        assert_eq!(client.reply().await.unwrap().status, 404);
+        assert_eq!(client.reply_to_head().await.unwrap().status, 200);
+    }
+}
+
+#[tokio::test]
 async fn a_deleted_package_is_gone_at_once_and_for_each_range() {
     let download = Download::start(&[]).await;
     let range = ("Range", "bytes=10-19");

@@ -75,7 +75,12 @@ impl Raw {
 
     /// The next reply; `None` if the connection is closed before there is one.
     pub async fn reply(&mut self) -> Option<Reply> {
-        timeout(PATIENCE, self.read_reply()).await.expect("an answer, or the end of the connection")
+        timeout(PATIENCE, self.read_reply(true)).await.expect("an answer, or the end of the connection")
+    }
+
+    /// The next reply, to a `HEAD`: its length is told, and nothing comes.
+    pub async fn reply_to_head(&mut self) -> Option<Reply> {
+        timeout(PATIENCE, self.read_reply(false)).await.expect("an answer, or the end of the connection")
     }
 
     /// All replies until the server closes the connection, which it must do.
@@ -117,7 +122,7 @@ impl Raw {
         Some((status, end))
     }
 
-    async fn read_reply(&mut self) -> Option<Reply> {
+    async fn read_reply(&mut self, has_body: bool) -> Option<Reply> {
         let (status, end) = loop {
             match self.parsed_head() {
                 Some(found) => break found,
@@ -133,6 +138,7 @@ impl Raw {
             headers.append(name, value.trim().parse().unwrap());
         }
         let length: usize = headers.get("content-length").map_or(0, |value| value.to_str().unwrap().parse().unwrap());
+        let length = if has_body { length } else { 0 };
         while self.received.len() < length {
             if !self.receive().await {
                 return None;

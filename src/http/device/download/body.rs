@@ -1,92 +1,56 @@
 //! The bytes of a package on their way to a client.
 
-use std::io;
+use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::Stream;
-use tokio::task::{JoinHandle, spawn_blocking};
 use warp::reply::{Reply, Response};
 
 use crate::http::range::ByteRange;
+use crate::http::sendfile::{SEGMENT_BYTES, Segments};
 use crate::store::PackageFile;
 
-/// How much is read and sent at once.
-const CHUNK_BYTES: usize = 128 * 1024;
+/// What is no longer is copied, if it is in memory: that takes less than having the operating system send it.
+const COPY_BYTES: u64 = 32 * 1024;
 
-/// A reply with the bytes of a range. A short one that is in memory is there at once; the rest follows as the client takes it.
-pub fn of(file: &PackageFile, range: ByteRange) -> Response {
-    let (next, end) = (range.first, range.first + range.length());
-    let bytes = PackageBytes { file: file.clone(), next, end, reading: None };
-    match bytes.at_once() {
-        Some(bytes) => Response::new(bytes.into()),
-        None => warp::reply::stream(bytes).into_response(),
+/// A reply with the bytes of a range, on the connection of these segments.
+pub fn of(file: &PackageFile, range: ByteRange, segments: &Segments) -> Response {
+    if let Some(bytes) = copied(file, range) {
+        return Response::new(bytes.into());
     }
+    let (next, end) = (range.first, range.first + range.length());
+    warp::reply::stream(PackageBytes { file: file.clone(), next, end, segments: segments.clone() }).into_response()
 }
 
-/// Reads a range chunk by chunk, each when the one before is on its way: reading ahead is left to the operating system.
-///
-/// What is in its memory is copied right here, which takes some microseconds and is less than asking another thread to do it.
-/// Only what must come from the disk is read on threads that may block.
+/// All of a range, if it is short and in memory.
+fn copied(file: &PackageFile, range: ByteRange) -> Option<Bytes> {
+    let length = usize::try_from(range.length()).ok().filter(|_| range.length() <= COPY_BYTES)?;
+    let mut bytes = vec![0; length];
+    (file.read_now(&mut bytes, range.first) == length).then(|| bytes.into())
+}
+
+/// A range, segment by segment, each when the one before is on its way.
 struct PackageBytes {
     file: PackageFile,
-    /// Offset of the next chunk.
+    /// Offset of the next segment.
     next: u64,
     /// Offset behind the last byte.
     end: u64,
-    /// A chunk that comes from the disk.
-    reading: Option<JoinHandle<io::Result<Vec<u8>>>>,
-}
-
-impl PackageBytes {
-    /// How long the next chunk is to be; 0 at the end.
-    fn chunk_length(&self) -> usize {
-        usize::try_from(self.end - self.next).map_or(CHUNK_BYTES, |left| left.min(CHUNK_BYTES))
-    }
-
-    /// All of it, if it is one chunk and in memory.
-    fn at_once(&self) -> Option<Bytes> {
-        let length = self.chunk_length();
-        if self.end - self.next > length as u64 {
-            return None;
-        }
-        let mut chunk = vec![0; length];
-        let read = self.file.read_now(&mut chunk, self.next);
-        (read == length).then(|| chunk.into())
-    }
+    segments: Segments,
 }
 
 impl Stream for PackageBytes {
-    type Item = io::Result<Bytes>;
+    type Item = Result<Bytes, Infallible>;
 
-    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
-        let (length, offset) = (self.chunk_length(), self.next);
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let length = usize::try_from(self.end - self.next).map_or(SEGMENT_BYTES, |left| left.min(SEGMENT_BYTES));
         if length == 0 {
             return Poll::Ready(None);
         }
-        if self.reading.is_none() {
-            let mut chunk = vec![0; length];
-            let read = self.file.read_now(&mut chunk, offset);
-            if read > 0 {
-                chunk.truncate(read);
-                self.next += read as u64;
-                return Poll::Ready(Some(Ok(chunk.into())));
-            }
-            let file = self.file.clone();
-            self.reading = Some(spawn_blocking(move || file.read_at(&mut chunk, offset).map(|()| chunk)));
-        }
-        let Some(reading) = &mut self.reading else { return Poll::Ready(None) };
-        let chunk = ready!(Pin::new(reading).poll(context)).map_err(io::Error::other).flatten();
-        self.reading = None;
-        match &chunk {
-            Ok(chunk) => self.next += chunk.len() as u64,
-            Err(error) => {
-                tracing::error!(%error, offset, "reading a package failed");
-                // Nothing comes after an error.
-                self.next = self.end;
-            }
-        }
-        Poll::Ready(Some(chunk.map(Bytes::from)))
+        let segment = self.segments.push(self.file.clone(), self.next, length);
+        self.next += length as u64;
+        Poll::Ready(Some(Ok(segment)))
     }
 }

@@ -106,7 +106,7 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
     };
 
     let mut response = match range {
-        Some(range) => body::of(file, range),
+        Some(range) => body::of(file, range, &request.head.segments),
         None => Response::default(),
     };
     *response.status_mut() = status;
