@@ -16,7 +16,7 @@ use warp::reply::Response;
 /// The argument that makes this program the bare route; an address and the reply's body follow.
 pub const ARGUMENT: &str = "serve-bare-route";
 /// As many as the real server has at most.
-const MAX_WORKERS: usize = 4;
+pub const MAX_WORKERS: usize = 4;
 
 /// Serves until it is killed. Without a body the reply is a 204.
 pub fn serve(address: SocketAddr, reply: String) {

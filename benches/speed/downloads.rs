@@ -3,9 +3,8 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::thread::{self, sleep};
+use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use serde_json::json;
@@ -15,6 +14,7 @@ use crate::fleet::{Fleet, PACKAGES};
 use crate::process::Server;
 use crate::sink::{self, Taken, Wish};
 use crate::table::{Row, mebibytes, median, microseconds};
+use crate::uploads;
 
 const MEBIBYTE: u64 = 1 << 20;
 const GIBIBYTE: f64 = (1 << 30) as f64;
@@ -29,10 +29,12 @@ const REQUESTS_RATIO: f64 = 0.5;
 
 const SLOW_DOWNLOADS: usize = 64;
 const SLOW_LIMIT: u64 = 32 * MEBIBYTE;
-/// How a slow client reads: so much, so often, for so long.
+/// What comes in meanwhile.
+const UPLOADS: usize = 4;
+const UPLOAD_MEBIBYTES: u64 = 512;
+/// How a slow client reads: so much, so often, until the uploads are complete.
 const SLOW_PIECE: usize = 4 * 1024;
 const SLOW_PAUSE: Duration = Duration::from_millis(100);
-const SLOW_TIME: Duration = Duration::from_secs(4);
 
 /// The packages' lengths in MiB. Ranges are taken from the largest, from behind 600 MiB.
 const SMALL: u64 = 1;
@@ -62,7 +64,7 @@ pub fn all(fleet: &Fleet) -> Vec<Row> {
         }
     }
     drop(ours);
-    rows.extend(slow(&fleet.data(), &large));
+    rows.extend(slow(fleet, &large));
     rows
 }
 
@@ -154,9 +156,9 @@ fn parts(name: &str, servers: [&Server; 2], wish: &Wish, is_target: bool) -> [Ro
     [requests, processor]
 }
 
-/// What many slow downloads take, more than the server at rest.
-fn slow(data: &Path, path: &str) -> [Row; 1] {
-    let server = Server::tender(data);
+/// What many slow downloads and some uploads take at once, more than the server at rest.
+fn slow(fleet: &Fleet, path: &str) -> [Row; 1] {
+    let server = Server::tender(&fleet.data());
     sleep(Duration::from_secs(1));
     let idle = server.resident();
     server.forget_peak();
@@ -168,15 +170,19 @@ fn slow(data: &Path, path: &str) -> [Row; 1] {
             client
         })
         .collect();
-    let begin = Instant::now();
-    let mut piece = [0; SLOW_PIECE];
-    while begin.elapsed() < SLOW_TIME {
-        for client in &mut clients {
-            client.read_exact(&mut piece).unwrap();
+    thread::scope(|scope| {
+        let uploading: Vec<_> =
+            (0..UPLOADS).map(|_| scope.spawn(|| uploads::form(fleet, server.address, UPLOAD_MEBIBYTES))).collect();
+        let mut piece = [0; SLOW_PIECE];
+        while uploading.iter().any(|upload| !upload.is_finished()) {
+            for client in &mut clients {
+                client.read_exact(&mut piece).unwrap();
+            }
+            sleep(SLOW_PAUSE);
         }
-        sleep(SLOW_PAUSE);
-    }
+    });
     let growth = server.peak().saturating_sub(idle);
-    let row = Row::new(format!("memory, growth by {SLOW_DOWNLOADS} slow downloads"), mebibytes(growth));
+    let name = format!("memory, growth by {SLOW_DOWNLOADS} slow downloads and {UPLOADS} uploads");
+    let row = Row::new(name, mebibytes(growth));
     [row.target(format!("≤ {} MiB", SLOW_LIMIT / MEBIBYTE), growth <= SLOW_LIMIT)]
 }

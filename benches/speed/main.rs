@@ -20,16 +20,19 @@
 //! - **downloads**: bytes a second and processor time of a GiB on 16 connections, for packages of 1 and 256 MiB, and requests a
 //!   second for ranges of 2 kB (what modems ask for) and 128 kB (RAUC) behind 600 MiB of a package. The yardstick is nginx with
 //!   sendfile and as many worker processes as tender has threads, so that either may use all processors. All files are in the
-//!   page cache. And how much memory 64 slow downloads take. Without nginx, only that.
+//!   page cache. And how much memory 64 slow downloads and 4 uploads take, all at once. Without nginx, only that.
+//! - **uploads**: a GiB as a form and as one piece by tus, until it is a package on disk. The yardstick is a bare hyper route that
+//!   writes the same bytes to a file of the same file system and puts them on disk, without a look at them.
 //!
 //! Missing a target is told, and does not fail the run. After `cargo bench --`, `--upload MIB` sets the size of the upload whose
 //! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, start, memory,
-//! writes, downloads.
+//! writes, uploads, downloads.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot measure ends there and then")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark waits on threads of its own, and asks for the real time")]
 
 mod bare_route;
+mod bare_sink;
 mod downloads;
 mod fleet;
 mod load;
@@ -39,6 +42,7 @@ mod process;
 mod replies;
 mod sink;
 mod table;
+mod uploads;
 mod writes;
 
 use std::time::Instant;
@@ -62,6 +66,12 @@ fn main() {
         bare_route::serve(address.parse().unwrap(), reply.clone());
         return;
     }
+    if let [first, address, folder] = arguments.as_slice()
+        && first == bare_sink::ARGUMENT
+    {
+        bare_sink::serve(address.parse().unwrap(), folder.as_ref());
+        return;
+    }
     let options = options(&arguments);
     if !options.is_bench {
         println!("nothing is measured by a test run: use `cargo bench`");
@@ -83,8 +93,9 @@ fn main() {
     part("list", &|| replies::device_list(&fleet));
     part("start", &|| replies::starts(&fleet));
     part("memory", &|| memory::of_fleet(&fleet));
-    part("memory", &|| memory::of_upload(&fleet, options.upload_mebibytes));
+    part("memory", &|| uploads::memory(&fleet, options.upload_mebibytes));
     part("writes", &|| writes::of_one_flush(&fleet));
+    part("uploads", &|| uploads::beside_a_bare_sink(&fleet));
     // Last, as its packages are in nobody else's way then.
     part("downloads", &|| downloads::all(&fleet));
     table::print(&rows);

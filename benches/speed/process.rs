@@ -45,6 +45,14 @@ impl Server {
         Self::start(command, address)
     }
 
+    /// The bare sink: likewise. It writes to this folder.
+    pub fn bare_sink(folder: &Path) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let address = free_address();
+        command.args([crate::bare_sink::ARGUMENT, &address.to_string()]).arg(folder);
+        Self::start(command, address)
+    }
+
     /// nginx, serving package files; `None` if it is not installed.
     pub fn nginx(packages: &Path) -> Option<Self> {
         let address = free_address();

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File};
-use std::io::{self, IoSliceMut, Write};
+use std::io::{self, IoSliceMut};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -22,6 +22,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::activity::{Activity, InFlight};
 use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
+use super::growing_file::GrowingFile;
 use crate::domain::{ArtifactKinds, Package, Sha256Digest, StorageDirectory};
 
 /// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
@@ -110,8 +111,8 @@ impl PackageFolder {
         let in_flight = InFlight::begin(&self.activity, uuid);
         let path = self.unfinished_path(uuid);
         let file = private_file().create_new(true).open(&path).map_err(|error| StoreError::file(&path, error))?;
-        let unfinished = DeleteOnDrop(Some(path));
-        Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash: Sha256::new(), length_bytes: 0, in_flight })
+        let (file, unfinished) = (GrowingFile::new(file, 0), DeleteOnDrop(Some(path)));
+        Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash: Sha256::new(), in_flight })
     }
 
     /// Where the file of a package belongs.
@@ -285,31 +286,29 @@ pub(super) fn remove_leftover(path: &Path) -> Option<u64> {
 pub struct Upload {
     folder: PackageFolder,
     uuid: Uuid,
-    file: File,
+    file: GrowingFile,
     unfinished: DeleteOnDrop,
     hash: Sha256,
-    length_bytes: u64,
     in_flight: InFlight,
 }
 
 impl Upload {
     /// Appends a piece. Blocks.
     pub fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
-        self.file.write_all(piece).map_err(|error| StoreError::file(self.unfinished.path(), error))?;
+        self.file.write(piece).map_err(|error| StoreError::file(self.unfinished.path(), error))?;
         self.hash.update(piece);
-        self.length_bytes += piece.len() as u64;
         self.folder.count_piece();
         Ok(())
     }
 
     /// Puts the complete file on disk. Blocks.
     pub fn finish(self) -> Result<StagedFile, StoreError> {
-        self.file.sync_all().map_err(|error| StoreError::file(self.unfinished.path(), error))?;
+        self.file.sync().map_err(|error| StoreError::file(self.unfinished.path(), error))?;
         Ok(StagedFile {
             folder: self.folder,
             uuid: self.uuid,
             sha256: Sha256Digest(self.hash.finalize().into()),
-            length_bytes: self.length_bytes,
+            length_bytes: self.file.length_bytes(),
             place: Place::Unfinished(self.unfinished),
             in_flight: self.in_flight,
         })

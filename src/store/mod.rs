@@ -15,6 +15,7 @@ mod examination;
 pub mod facts;
 mod folder;
 pub mod groups;
+mod growing_file;
 mod inspection;
 pub mod integrity;
 pub mod packages;

@@ -4,7 +4,7 @@
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::blobs::{PackageFolder, RESUMABLE, StagedFile, files_below, remove_leftover};
 use super::folder::{create_private_directory, private_file, sync_directory};
+use super::growing_file::GrowingFile;
 use super::resumable_hash::{HashState, ResumableHash, whole_blocks};
 
 /// How far an upload is, on disk.
@@ -36,25 +37,23 @@ impl Progress {
 pub struct ResumableFile {
     folder: PackageFolder,
     path: PathBuf,
-    file: File,
+    file: GrowingFile,
     hash: ResumableHash,
-    offset_bytes: u64,
 }
 
 impl ResumableFile {
     /// Appends a piece. Blocks.
     pub fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
-        self.file.write_all(piece).map_err(|error| StoreError::file(&self.path, error))?;
+        self.file.write(piece).map_err(|error| StoreError::file(&self.path, error))?;
         self.folder.count_piece();
         self.hash.update(piece);
-        self.offset_bytes += piece.len() as u64;
         Ok(())
     }
 
     /// Puts all that was written on disk. Blocks.
     pub fn sync(&self) -> Result<Progress, StoreError> {
-        self.file.sync_data().map_err(|error| StoreError::file(&self.path, error))?;
-        Ok(Progress { offset_bytes: self.offset_bytes, hash_state: self.hash.state() })
+        self.file.sync().map_err(|error| StoreError::file(&self.path, error))?;
+        Ok(Progress { offset_bytes: self.file.length_bytes(), hash_state: self.hash.state() })
     }
 }
 
@@ -94,13 +93,14 @@ impl PackageFolder {
             Ok((file, hash))
         };
         let (file, hash) = opening().map_err(|error| StoreError::file(&path, error))?;
-        Ok(ResumableFile { folder: self.clone(), path, file, hash, offset_bytes: progress.offset_bytes })
+        let file = GrowingFile::new(file, progress.offset_bytes);
+        Ok(ResumableFile { folder: self.clone(), path, file, hash })
     }
 
     /// The complete file of an upload as one that can be published. It stays where it is until its row goes. Blocks.
     pub fn stage_resumable(&self, id: Uuid, progress: Progress) -> Result<StagedFile, StoreError> {
-        let ResumableFile { path, hash, offset_bytes, .. } = self.open_resumable(id, progress)?;
-        Ok(StagedFile::resumable(self.clone(), path, hash.finish(), offset_bytes))
+        let ResumableFile { path, hash, file, .. } = self.open_resumable(id, progress)?;
+        Ok(StagedFile::resumable(self.clone(), path, hash.finish(), file.length_bytes()))
     }
 
     /// Deletes the file of an upload whose row is gone. Blocks.

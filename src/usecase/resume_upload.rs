@@ -22,8 +22,9 @@ use crate::store::{PackageFolder, Progress, ResumableFile, StagedFile, Store, St
 const PENDING: usize = 100;
 /// Pieces that may wait for the disk; what they hold bounds the memory of an upload.
 const WAITING_PIECES: usize = 8;
-/// After so many bytes an upload that goes on is put on disk and noted, so that a crash costs no more.
-pub const CHECKPOINT_BYTES: u64 = 32 << 20;
+/// How often an upload that goes on is put on disk and noted, so that a power cut costs no more. A time: what it costs to send
+/// again depends on the network.
+pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why an upload is not begun.
 #[derive(Debug)]

@@ -10,6 +10,8 @@ use crate::store::{PackageFolder, Space, Store, StoreError, packages, uploads};
 /// The reserve if none was set: so much, or this part of the file system if that is more.
 const LEAST_RESERVE_BYTES: u64 = 256 << 20;
 const RESERVE_PERCENT: u64 = 5;
+/// After so many bytes of an upload there is a look at how much room is left: others write as well.
+pub const CHECK_BYTES: u64 = 8 << 20;
 /// How many packages that could go are named.
 const NAMED: usize = 5;
 

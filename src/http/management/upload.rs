@@ -16,7 +16,7 @@ use crate::http::body::RequestBody;
 use crate::http::error::ApiError;
 use crate::store::{PackageFolder, StagedFile};
 use crate::usecase::publish_package::Receiving;
-use crate::usecase::room::{Promise, Room};
+use crate::usecase::room::{CHECK_BYTES, Promise, Room};
 
 /// The part that holds the package.
 const FILE_PART: &str = "file";
@@ -24,8 +24,6 @@ const FILE_PART: &str = "file";
 const METADATA_LIMIT_BYTES: usize = 64 * 1024;
 /// How many metadata parts a form may have.
 const PARTS_LIMIT: usize = 256;
-/// After so many bytes there is a look at how much room is left.
-const ROOM_CHECK_BYTES: u64 = 8 << 20;
 /// How many bytes of a form may be something else than contents of its parts. The form's reader keeps a part's header in
 /// memory until it ends, so one that never ends must be stopped from outside.
 const FRAMING_LIMIT_BYTES: u64 = 1024 * 1024;
@@ -77,7 +75,7 @@ impl Intake<'_> {
         self.length_bytes += bytes;
         self.room.check_length(self.length_bytes)?;
         self.unchecked_bytes += bytes;
-        if self.unchecked_bytes >= ROOM_CHECK_BYTES {
+        if self.unchecked_bytes >= CHECK_BYTES {
             self.unchecked_bytes = 0;
             self.room.check().await??;
         }

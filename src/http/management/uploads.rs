@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use uuid::Uuid;
 use warp::http::StatusCode;
 use warp::http::header::{HeaderValue, LOCATION};
@@ -19,7 +20,8 @@ use crate::http::guard::{Anonymous, Uploader};
 use crate::http::reply::{self, Moment};
 use crate::http::request::Request;
 use crate::store::uploads::PendingUpload;
-use crate::usecase::resume_upload::{Appending, CHECKPOINT_BYTES, NotBegun, Turn};
+use crate::usecase::resume_upload::{Appending, CHECKPOINT_INTERVAL, NotBegun, Turn};
+use crate::usecase::room::CHECK_BYTES;
 
 const METHOD_OVERRIDE: &str = "x-http-method-override";
 const COLLECTION: &str = "/api/tender/v1/uploads";
@@ -209,7 +211,8 @@ async fn receive_piece(
     let checksum = tus::checksum(&request.head.headers)?;
     let appending = api.uploads.open(&upload, checksum.as_ref().map(|checksum| checksum.algorithm)).await?;
     let mut missing = upload.missing_bytes();
-    let mut since_checkpoint = 0;
+    let mut unchecked_bytes = 0;
+    let mut checkpointed = Instant::now();
     let ending = loop {
         let piece = turn.interrupted().run_until_cancelled(request.body.next_piece()).await;
         let piece = match piece {
@@ -226,13 +229,16 @@ async fn receive_piece(
             return Err(appending.failure().await.into());
         }
         missing -= length;
-        since_checkpoint += length;
-        if since_checkpoint >= CHECKPOINT_BYTES && checksum.is_none() {
-            since_checkpoint = 0;
-            upload = checkpoint(api, &appending, upload).await?;
+        unchecked_bytes += length;
+        if unchecked_bytes >= CHECK_BYTES {
+            unchecked_bytes = 0;
             if let Err(refusal) = api.uploads.check_room().await? {
                 break Err(refusal.into());
             }
+        }
+        if checkpointed.elapsed() >= CHECKPOINT_INTERVAL && checksum.is_none() {
+            upload = checkpoint(api, &appending, upload).await?;
+            checkpointed = Instant::now();
         }
     };
     let Some((progress, sum)) = appending.sync().await else { return Err(appending.failure().await.into()) };

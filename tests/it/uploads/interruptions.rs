@@ -87,6 +87,26 @@ async fn a_client_that_comes_again_does_not_wait_for_its_dead_connection() {
 }
 
 #[tokio::test]
+async fn a_long_piece_counts_while_it_is_on_its_way() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let upload = begin(&admin, 100_000_000).await;
+    let trickle = stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        Some((Ok::<_, std::io::Error>(contents(1000)), ()))
+    });
+    let sending = request(&admin, Method::PATCH, &upload).header("Upload-Offset", 0).header("Content-Type", PIECE);
+    let sending = tokio::spawn(sending.body(Body::wrap_stream(trickle)).send());
+    eventually("what has come is noted", || {
+        let noted = server.database().query_row("SELECT offset_bytes FROM uploads", [], |row| row.get::<_, i64>(0));
+        noted.unwrap() > 0
+    })
+    .await;
+    assert!(!sending.is_finished());
+    sending.abort();
+}
+
+#[tokio::test]
 async fn sudden_death_loses_nothing_that_was_acknowledged() {
     let folder = tempfile::tempdir().unwrap();
     let file = contents(3_000_000);
