@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::auth::{Keys, Secret};
 use crate::clock::Clock;
 use crate::config::StorageConfig;
-use crate::store::{Claim, DataFolder, InstanceLock, PackageFolder, Store, StoreError, facts};
+use crate::store::{Claim, DataFolder, InstanceLock, OWNER, PackageFolder, Store, StoreError, facts, packages};
 
 /// Why an installation cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +30,17 @@ pub enum InstallationError {
     /// The stored secret cannot be one.
     #[error("the file of the secret in {0} is damaged: restore it, or delete it to have a new one made")]
     DamagedSecret(PathBuf),
+    /// No package files are there, and some should be.
+    #[error(
+        "the package folder {} is empty, and {packages} packages should be in it: is its file system mounted? If they are \
+         lost, make an empty file {}, and start again", folder.display(), folder.join(OWNER).display()
+    )]
+    PackagesAway {
+        /// Where they should be.
+        folder: PathBuf,
+        /// How many.
+        packages: u64,
+    },
     /// Package files are there, and nothing says whose they are.
     #[error(
         "the folder {0} holds packages that this installation does not know, and would delete: choose another folder"
@@ -94,13 +105,15 @@ impl Installation {
         let known =
             self.store.write(move |tx| facts::find_or_put(tx, facts::INSTALLATION, proposed.as_bytes())).await?;
         let installation = String::from_utf8_lossy(&known).into_owned();
+        let known = self.store.read(packages::count).await?;
         let packages = self.packages.clone();
-        let claiming = tokio::task::spawn_blocking(move || packages.claim(&installation));
+        let claiming = tokio::task::spawn_blocking(move || packages.claim(&installation, known > 0));
         let folder = || self.packages.root().to_owned();
         match claiming.await.map_err(|_| StoreError::Abandoned)?? {
             Claim::Ours(lock) => Ok(lock),
             Claim::InUse => Err(InstallationError::PackagesInUse(folder())),
             Claim::OtherInstallation => Err(InstallationError::PackagesOfAnother(folder())),
+            Claim::Away => Err(InstallationError::PackagesAway { folder: folder(), packages: known }),
             Claim::UnknownPackages => Err(InstallationError::UnknownPackages(folder())),
         }
     }

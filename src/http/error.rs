@@ -62,6 +62,8 @@ pub enum ApiError {
     ChecksumMismatch,
     /// 503: what is asked for needs the disk, which takes no writes.
     ReadOnly,
+    /// 503: the packages are not there.
+    PackagesAway,
     /// 507: there is no room.
     InsufficientStorage(String),
 }
@@ -93,7 +95,7 @@ impl ApiError {
             Self::OAuth(error) if error.is_about_the_client() => StatusCode::UNAUTHORIZED,
             Self::OAuth(_) => StatusCode::BAD_REQUEST,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::ReadOnly => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ReadOnly | Self::PackagesAway => StatusCode::SERVICE_UNAVAILABLE,
             Self::InsufficientStorage(_) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
@@ -122,6 +124,9 @@ impl ApiError {
             | Self::InsufficientStorage(sentence) => sentence.clone(),
             Self::ReadOnly => {
                 "the server's disk cannot be written to: its log says why; devices still get their updates".to_owned()
+            }
+            Self::PackagesAway => {
+                "the server's package folder is not there: its file system must be mounted again".to_owned()
             }
             Self::UnsupportedVersion => "the header Tus-Resumable must be 1.0.0".to_owned(),
             Self::ChecksumMismatch => "this piece was damaged on the way: send it again".to_owned(),
@@ -200,6 +205,10 @@ impl From<StoreError> for ApiError {
         if error.is_read_only() {
             tracing::error!(%error, "the disk cannot be written to");
             return Self::ReadOnly;
+        }
+        if let StoreError::PackagesAway(_) = error {
+            tracing::error!(%error, "packages cannot be delivered");
+            return Self::PackagesAway;
         }
         Self::internal(error)
     }

@@ -33,7 +33,7 @@ const UPLOADS: &str = ".uploads";
 pub(super) const RESUMABLE: &str = ".resumable";
 
 /// Says whose packages these are, and is locked by the server that works with them.
-const OWNER: &str = ".tender";
+pub const OWNER: &str = ".tender";
 
 /// What a server finds when it wants to work with a package folder.
 #[derive(Debug)]
@@ -46,6 +46,8 @@ pub enum Claim {
     OtherInstallation,
     /// It holds packages, and nothing says whose they are.
     UnknownPackages,
+    /// It should hold packages, and there is nothing in it: probably its file system is not mounted.
+    Away,
 }
 
 /// How far apart bytes are that tell whether those between them are in memory: less than what is read and forgotten at once.
@@ -147,13 +149,20 @@ impl PackageFolder {
 
     /// Takes the folder for a server of this installation. Blocks.
     ///
-    /// A server sweeps what its database does not know, so it must never do that to somebody else's packages.
-    pub fn claim(&self, installation: &str) -> Result<Claim, StoreError> {
+    /// A server sweeps what its database does not know, so it must never do that to somebody else's packages. And where it
+    /// has packages, an empty folder is none of its own: what it wrote there would be hidden once the right one is mounted.
+    /// Only somebody who knows that they are lost can say otherwise, by an empty file of the owner's name.
+    pub fn claim(&self, installation: &str, has_packages: bool) -> Result<Claim, StoreError> {
         let path = self.root.join(OWNER);
         let failed = |error| StoreError::file(&path, error);
         let owner = match fs::read_to_string(&path) {
             Ok(owner) => owner.trim().to_owned(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if has_packages && self.files().stored.is_empty() {
+                    return Ok(Claim::Away);
+                }
+                String::new()
+            }
             Err(error) => return Err(failed(error)),
         };
         if !owner.is_empty() && owner != installation {
@@ -206,6 +215,11 @@ impl PackageFolder {
             }
         }
         files
+    }
+
+    /// Whether it is the folder that a server has claimed, and not the empty one below a file system that was unmounted.
+    pub(super) fn is_there(&self) -> bool {
+        self.root.join(OWNER).exists()
     }
 
     fn unfinished_path(&self, uuid: Uuid) -> PathBuf {

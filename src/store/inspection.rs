@@ -78,9 +78,14 @@ impl PackageFolder {
         let path = self.path_of(package);
         match path.metadata() {
             Ok(metadata) => Ok(metadata.is_file().then(|| Sighting::of(&metadata))),
-            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) if is_missing(&error) => self.require_there().map(|()| None),
             Err(error) => Err(StoreError::file(path, error)),
         }
+    }
+
+    /// No file can be missing where the whole folder is.
+    fn require_there(&self) -> Result<(), StoreError> {
+        if self.is_there() { Ok(()) } else { Err(StoreError::PackagesAway(self.root().to_owned())) }
     }
 
     /// Judges the file of a package without opening it: whether it is there, and how long it is. Blocks, for microseconds.
@@ -127,7 +132,7 @@ impl PackageFolder {
         let (file, metadata) = match opened {
             Ok((file, metadata)) if metadata.is_file() => (file, metadata),
             Ok(_) => return Ok(Err(missing)),
-            Err(error) if is_missing(&error) => return Ok(Err(missing)),
+            Err(error) if is_missing(&error) => return self.require_there().map(|()| Err(missing)),
             // What is wrong with this file alone, unlike too many open ones.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied || error.raw_os_error() == Some(IO_ERROR) => {
                 let damage = Some(Damage::Unreadable(error.to_string()));

@@ -40,7 +40,8 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 pub use blobs::{
-    Claim, FolderFiles, Leftovers, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept, Upload, package_name,
+    Claim, FolderFiles, Leftovers, OWNER, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept, Upload,
+    package_name,
 };
 pub use examination::Examination;
 pub use folder::{DataFolder, InstanceLock};
@@ -75,6 +76,9 @@ pub enum StoreError {
         /// What the operating system said.
         error: Arc<io::Error>,
     },
+    /// The package folder is an empty one: the file system with the packages was unmounted.
+    #[error("the package folder {0} is not there: is its file system mounted?")]
+    PackagesAway(PathBuf),
     /// The database is not one that this program can work with.
     #[error("{0}")]
     Unusable(Arc<str>),

@@ -84,6 +84,11 @@ pub fn unassigned(connection: &Connection) -> Result<Vec<(PackageId, u64)>, Stor
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// How many packages there are.
+pub fn count(connection: &Connection) -> Result<u64, StoreError> {
+    Ok(connection.query_row("SELECT count(*) FROM packages", [], |row| row.get(0))?)
+}
+
 /// How many bytes all packages have together.
 pub fn total_bytes(connection: &Connection) -> Result<u64, StoreError> {
     Ok(connection.query_row("SELECT coalesce(sum(length_bytes), 0) FROM packages", [], |row| row.get(0))?)

@@ -165,6 +165,7 @@ fn fault_of(folder: &PackageFolder, package: &Package, depth: Depth) -> Option<(
     match verdict {
         Ok(Verdict { damage: None, .. }) => None,
         Ok(Verdict { damage: Some(damage), .. }) => Some((kind_of(&damage), damage.to_string())),
+        Err(error @ StoreError::PackagesAway(_)) => Some((FindingKind::Missing, error.to_string())),
         Err(error) => Some((FindingKind::Hash, format!("the file cannot be looked at: {error}"))),
     }
 }

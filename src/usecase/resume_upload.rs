@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::publish_package::{self, Publication};
 use super::room::{Refusal, Room};
 use crate::auth::checksum::{Checksum, ChecksumAlgorithm};
-use crate::domain::{Actor, Deed, Submission};
+use crate::domain::{Actor, Deed, Submission, Timestamp};
 use crate::store::uploads::{self, PendingUpload};
 use crate::store::{PackageFolder, Progress, ResumableFile, StagedFile, Store, StoreError, WriteTx, audit};
 
@@ -87,12 +87,13 @@ pub struct ResumableUploads {
     room: Room,
     lifetime: Duration,
     turns: Arc<Turns>,
+    heard_of: Arc<Mutex<HashMap<Uuid, Timestamp>>>,
 }
 
 impl ResumableUploads {
     /// Uploads into `folder` that are given up when nothing has come for `lifetime`.
     pub fn new(store: Store, folder: PackageFolder, room: Room, lifetime: Duration) -> Self {
-        Self { store, folder, room, lifetime, turns: Arc::default() }
+        Self { store, folder, room, lifetime, turns: Arc::default(), heard_of: Arc::default() }
     }
 
     /// Begins an upload of this length. `metadata` is what the client says about it, as it wrote it.
@@ -123,10 +124,28 @@ impl ResumableUploads {
             Ok::<_, StoreError>(upload)
         });
         let inserted = inserting.await;
-        if inserted.is_err() {
-            self.delete_file(id).await;
+        match &inserted {
+            Ok(_) => self.hear_of(id),
+            Err(_) => self.delete_file(id).await,
         }
         inserted.map(Ok)
+    }
+
+    /// Something of this upload has come just now.
+    fn hear_of(&self, id: Uuid) {
+        self.heard_of().insert(id, self.store.clock().steady());
+    }
+
+    /// Whether nobody goes on with an upload whose date has passed. Its date does not decide alone: a clock that is set on
+    /// the way to its first time server would end them all.
+    fn is_abandoned(&self, id: Uuid) -> bool {
+        let now = self.store.clock().steady();
+        self.heard_of().get(&id).is_none_or(|heard| heard.until(now) >= self.lifetime)
+    }
+
+    fn heard_of(&self) -> MutexGuard<'_, HashMap<Uuid, Timestamp>> {
+        // What is locked here is a plain map: no panic leaves it half changed.
+        self.heard_of.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The uploads that `actor` has begun and not finished.
@@ -146,7 +165,8 @@ impl ResumableUploads {
         let turn = self.turn(id).await;
         let now = self.store.clock().now();
         let upload = self.store.read(move |connection| uploads::find(connection, id)).await?;
-        Ok(upload.filter(|upload| now < upload.expires).map(|upload| (turn, upload)))
+        let upload = upload.filter(|upload| now < upload.expires || !self.is_abandoned(id));
+        Ok(upload.map(|upload| (turn, upload)))
     }
 
     async fn turn(&self, id: Uuid) -> Turn {
@@ -177,7 +197,12 @@ impl ResumableUploads {
     /// gone.
     pub async fn advance(&self, id: Uuid, progress: Progress) -> Result<Option<PendingUpload>, StoreError> {
         let lifetime = self.lifetime;
-        self.store.write(move |tx| uploads::advance(tx, id, progress, tx.now().saturating_add(lifetime))).await
+        let advanced =
+            self.store.write(move |tx| uploads::advance(tx, id, progress, tx.now().saturating_add(lifetime))).await?;
+        if advanced.is_some() {
+            self.hear_of(id);
+        }
+        Ok(advanced)
     }
 
     /// Whether what was taken in still has room.
@@ -224,7 +249,8 @@ impl ResumableUploads {
     /// Gives up uploads that nobody goes on with; returns how many. Writes nothing if there is none.
     pub async fn expire(&self) -> Result<usize, StoreError> {
         let now = self.store.clock().now();
-        let expired = self.store.read(move |connection| uploads::expired(connection, now)).await?;
+        let mut expired = self.store.read(move |connection| uploads::expired(connection, now)).await?;
+        expired.retain(|id| self.is_abandoned(*id));
         for id in &expired {
             let id = *id;
             let _turn = self.turn(id).await;
@@ -236,6 +262,7 @@ impl ResumableUploads {
 
     /// A file that cannot be deleted now is swept at the next start.
     async fn delete_file(&self, id: Uuid) {
+        self.heard_of().remove(&id);
         let folder = self.folder.clone();
         if let Err(error) = blocking(move || folder.remove_resumable(id)).await {
             tracing::warn!(upload = %id, %error, "the file of an upload stays until the next start");

@@ -29,7 +29,8 @@ pub async fn mark_incomplete(store: &Store, folder: &PackageFolder) -> Result<us
         let folder = folder.clone();
         let looking = folder.clone();
         let glance = move |package: Package| match looking.glance(&package) {
-            Ok(verdict) => Some((package, verdict)),
+            Ok(verdict) => Some(Ok((package, verdict))),
+            Err(error @ StoreError::PackagesAway(_)) => Some(Err(error)),
             Err(error) => {
                 tracing::warn!(package = %package.id, %error, "could not look at the file of a package");
                 None
@@ -39,7 +40,7 @@ pub async fn mark_incomplete(store: &Store, folder: &PackageFolder) -> Result<us
             .read(move |connection| {
                 let page = packages::page(connection, last, PAGE)?;
                 let next = page.last().map(|package| package.id);
-                Ok::<_, StoreError>((next, page.into_iter().filter_map(glance).collect::<Vec<_>>()))
+                Ok::<_, StoreError>((next, page.into_iter().filter_map(glance).collect::<Result<Vec<_>, _>>()?))
             })
             .await?;
         for (package, Verdict { sighting, damage }) in judged {

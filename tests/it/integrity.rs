@@ -1,5 +1,6 @@
 //! Stored packages stay whole, and somebody knows when they don't.
 
+mod away;
 mod check;
 mod healing;
 mod scrub;

@@ -157,6 +157,18 @@ async fn an_upload_that_nobody_goes_on_with_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_clock_that_is_set_ends_no_upload_that_goes_on() {
+    let server = TestServer::start_at(std::time::SystemTime::UNIX_EPOCH, |_| {}).await;
+    let token = server.issue_token("ci", [tender::domain::Scope::ReadWrite].into_iter().collect(), None).await;
+    let operator = server.holder_of(&token);
+    let upload = begin(&operator, 10).await;
+    server.time.set_wall(std::time::SystemTime::UNIX_EPOCH + crate::harness::START);
+    assert_eq!(append(&operator, &upload, 0, b"12345").await.status, 204);
+    server.time.advance(Duration::from_secs(24 * 60 * 60));
+    append(&operator, &upload, 5, b"67890").await.error(404);
+}
+
+#[tokio::test]
 async fn files_without_an_upload_are_swept_at_the_start() {
     let mut server = TestServer::start().await;
     let token = server.admin().await.token;
