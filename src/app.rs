@@ -31,6 +31,8 @@ use crate::usecase::sweep::{mark_incomplete, sweep};
 /// How often what devices reported is written, if anything is new: what they report may lag so far behind on disk.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How often it is tried whether the disk takes writes again, while it takes none.
+const WRITE_TRIAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How often there is a look for uploads that nobody goes on with.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// How often the audit log is looked at for entries that are too old or too many.
@@ -131,13 +133,15 @@ impl App {
         let limits = Limits::new(config.max_connections, config.drain_timeout);
         let hurry = CancellationToken::new();
         let retention = config.audit_retention;
-        let (saved, pruned) = (store.clone(), store.clone());
+        let (saved, pruned, tried) = (store.clone(), store.clone(), store.clone());
         let saving = every(PRESENCE_INTERVAL, shutdown.clone(), move || save_presence(saved.clone()));
+        let trying = every(WRITE_TRIAL_INTERVAL, shutdown.clone(), move || try_writing_again(tried.clone()));
         let expiring = every(EXPIRE_INTERVAL, shutdown.clone(), move || expire_uploads(uploads.clone()));
         let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune_audit_log(pruned.clone(), retention));
         let tasks = vec![
             tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone())),
             tokio::spawn(saving),
+            tokio::spawn(trying),
             tokio::spawn(expiring),
             tokio::spawn(pruning),
             tokio::spawn(sweep_packages(store.clone(), swept_packages, shutdown.clone())),
@@ -174,6 +178,11 @@ async fn every<F: Future<Output = ()>>(period: Duration, shutdown: CancellationT
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
         work().await;
     }
+}
+
+/// Finds out by itself that there is room again.
+async fn try_writing_again(store: Store) {
+    store.try_writing_again().await;
 }
 
 /// Gives up uploads that nobody goes on with.

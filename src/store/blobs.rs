@@ -218,7 +218,7 @@ impl PackageFolder {
     }
 
     /// Whether it is the folder that a server has claimed, and not the empty one below a file system that was unmounted.
-    pub(super) fn is_there(&self) -> bool {
+    pub fn is_there(&self) -> bool {
         self.root.join(OWNER).exists()
     }
 

@@ -11,6 +11,9 @@ pub const SECRET_CHECK: &str = "secret_check";
 /// Tells this installation from others.
 pub const INSTALLATION: &str = "installation";
 
+/// When it was last tried whether the disk takes writes again.
+pub(super) const WRITE_TRIAL: &str = "write_trial";
+
 /// The value kept under `name`.
 pub fn find(connection: &Connection, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT value FROM facts WHERE name = ?1")?;

@@ -74,6 +74,35 @@ fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {
     })
 }
 
+/// How many packages there are in each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateCounts {
+    /// As far as anybody knows.
+    pub whole: u64,
+    /// Their files are not what was uploaded.
+    pub corrupt: u64,
+    /// Their files are not there.
+    pub missing: u64,
+}
+
+/// Counts the packages by state.
+pub fn count(connection: &Connection) -> Result<StateCounts, StoreError> {
+    let mut statement = connection.prepare_cached(
+        "SELECT damage, count(*) FROM packages LEFT JOIN package_integrity ON package_id = id GROUP BY damage",
+    )?;
+    let mut rows = statement.query([])?;
+    let mut counts = StateCounts::default();
+    while let Some(row) = rows.next()? {
+        let state = row.get::<_, Option<Text<_>>>(0)?.map_or(PackageState::Whole, |damage| damage.0);
+        *match state {
+            PackageState::Whole => &mut counts.whole,
+            PackageState::Corrupt => &mut counts.corrupt,
+            PackageState::Missing => &mut counts.missing,
+        } = row.get(1)?;
+    }
+    Ok(counts)
+}
+
 /// Whether a package is known to be damaged.
 pub fn is_damaged(connection: &Connection, id: PackageId) -> Result<bool, StoreError> {
     Ok(mark(connection, id)?.is_some())

@@ -52,6 +52,7 @@ pub use space::Space;
 pub use writer::{Change, Generations, WriteTx};
 
 use crate::clock::Clock;
+use crate::domain::Timestamp;
 use writer::Writer;
 
 /// How many reads of the database run at once.
@@ -225,6 +226,19 @@ impl Store {
             self.presence.put_back(&unsaved);
         }
         result
+    }
+
+    /// When writes began to fail; `None` while they succeed.
+    pub fn writes_fail_since(&self) -> Option<Timestamp> {
+        self.writer.health().failing_since()
+    }
+
+    /// Where writes fail, tries whether they still do. Writes nothing otherwise.
+    pub async fn try_writing_again(&self) {
+        if self.writes_fail_since().is_some() {
+            // What becomes of it is noted as of any other write.
+            let _ = self.write(|tx| facts::put(tx, facts::WRITE_TRIAL, &tx.now().unix_seconds().to_be_bytes())).await;
+        }
     }
 
     /// Finishes the writes that were begun and closes the database. Later writes are refused.

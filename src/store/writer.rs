@@ -5,12 +5,12 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 use rusqlite::Connection;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
 use crate::clock::Clock;
@@ -52,6 +52,33 @@ impl Generations {
             Change::Assignments => &self.assignments,
             Change::Plans => &self.plans,
         }
+    }
+}
+
+/// Whether what is written reaches the disk.
+#[derive(Debug, Default)]
+pub(super) struct WriteHealth(Mutex<Option<Timestamp>>);
+
+impl WriteHealth {
+    /// When the last success was followed by a failure; `None` while writes succeed.
+    pub(super) fn failing_since(&self) -> Option<Timestamp> {
+        *self.lock()
+    }
+
+    fn note(&self, has_succeeded: bool, now: Timestamp) {
+        let mut failing_since = self.lock();
+        match (*failing_since, has_succeeded) {
+            (None, false) => *failing_since = Some(now),
+            (Some(_), true) => {
+                tracing::info!("the disk takes writes again");
+                *failing_since = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -106,8 +133,9 @@ struct Completion {
 /// The way to the writer's thread. Clones lead to the same one.
 #[derive(Clone)]
 pub(super) struct Writer {
-    jobs: Arc<Mutex<Option<mpsc::Sender<Job>>>>,
-    finished: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
+    jobs: Arc<tokio::sync::Mutex<Option<mpsc::Sender<Job>>>>,
+    finished: Arc<tokio::sync::Mutex<Option<oneshot::Receiver<()>>>>,
+    health: Arc<WriteHealth>,
 }
 
 impl Writer {
@@ -119,10 +147,12 @@ impl Writer {
     ) -> Result<Self, StoreError> {
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (finish, finished) = oneshot::channel();
+        let health = Arc::new(WriteHealth::default());
+        let noted = health.clone();
         thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
-                run(&connection, receiver, &clock, &generations);
+                run(&connection, receiver, &clock, &generations, &noted);
                 // Readers are still open, so closing does not do it: whoever copies the database now has all of it.
                 if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
                     tracing::warn!(%error, "the journal was not written back into the database; the next start will");
@@ -134,7 +164,8 @@ impl Writer {
                 let _ = finish.send(());
             })
             .map_err(|error| StoreError::file("store-writer thread", error))?;
-        Ok(Self { jobs: Arc::new(Mutex::new(Some(sender))), finished: Arc::new(Mutex::new(Some(finished))) })
+        let (jobs, finished) = (tokio::sync::Mutex::new(Some(sender)), tokio::sync::Mutex::new(Some(finished)));
+        Ok(Self { jobs: Arc::new(jobs), finished: Arc::new(finished), health })
     }
 
     /// See [`super::Store::write`].
@@ -169,6 +200,11 @@ impl Writer {
         answered.await.unwrap_or_else(|_| Err(StoreError::Abandoned.into()))
     }
 
+    /// Whether what is written reaches the disk.
+    pub(super) fn health(&self) -> &WriteHealth {
+        &self.health
+    }
+
     /// Takes no more jobs, finishes those that wait, and closes the connection.
     pub(super) async fn close(&self) {
         self.jobs.lock().await.take();
@@ -179,19 +215,32 @@ impl Writer {
     }
 }
 
-fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>, clock: &Clock, generations: &Arc<Generations>) {
+fn run(
+    connection: &Connection,
+    mut jobs: mpsc::Receiver<Job>,
+    clock: &Clock,
+    generations: &Arc<Generations>,
+    health: &WriteHealth,
+) {
     while let Some(first) = jobs.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH {
             let Ok(job) = jobs.try_recv() else { break };
             batch.push(job);
         }
-        run_batch(connection, batch, clock.now(), generations);
+        run_batch(connection, batch, clock.now(), generations, health);
     }
 }
 
-fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, generations: &Arc<Generations>) {
+fn run_batch(
+    connection: &Connection,
+    batch: Vec<Job>,
+    now: Timestamp,
+    generations: &Arc<Generations>,
+    health: &WriteHealth,
+) {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
+        health.note(false, now);
         let error = StoreError::from(error);
         for job in batch {
             let refuse = || (job(Err(error.clone())).answer)(Err(error.clone()));
@@ -206,6 +255,10 @@ fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, generatio
     } else {
         connection.execute_batch("COMMIT").map_err(StoreError::from)
     };
+    // A transaction in which nothing was kept says nothing about the disk.
+    if commit.is_err() || completions.iter().any(|completion| completion.keep) {
+        health.note(commit.is_ok(), now);
+    }
     let after_commit = tx.after_commit.take();
     if let Err(error) = &commit {
         tracing::error!(%error, writes = completions.len(), "a commit failed; its writes are refused");
@@ -286,7 +339,9 @@ mod tests {
         ];
         let (jobs, answers): (Vec<_>, Vec<_>) = statements.into_iter().map(job).unzip();
         let (clock, _) = Clock::manual(SystemTime::UNIX_EPOCH);
-        run_batch(&connection, jobs, clock.now(), &Arc::default());
+        let health = WriteHealth::default();
+        run_batch(&connection, jobs, clock.now(), &Arc::default(), &health);
+        assert!(health.failing_since().is_some());
 
         for (statement, mut answer) in statements.into_iter().zip(answers) {
             assert!(answer.try_recv().unwrap().is_err(), "{statement}");
@@ -295,7 +350,8 @@ mod tests {
         assert_eq!(rows(), 0);
 
         let (next, mut answer) = job("INSERT INTO notes VALUES ('next')");
-        run_batch(&connection, vec![next], clock.now(), &Arc::default());
+        run_batch(&connection, vec![next], clock.now(), &Arc::default(), &health);
+        assert_eq!(health.failing_since(), None);
         answer.try_recv().unwrap().unwrap();
         assert_eq!(rows(), 1);
     }

@@ -22,4 +22,5 @@ pub mod resume_upload;
 pub mod revoke_token;
 pub mod room;
 pub mod scrub;
+pub mod status;
 pub mod sweep;

@@ -79,6 +79,16 @@ impl Room {
         Self { store, folder, limits, forms: Arc::default() }
     }
 
+    /// The folder that it is about.
+    pub fn folder(&self) -> &PackageFolder {
+        &self.folder
+    }
+
+    /// What uploads must leave free on a file system with this room, in bytes.
+    pub fn reserve_bytes(&self, space: Space) -> u64 {
+        reserve_bytes(self.limits, space)
+    }
+
     /// The largest package that is taken in, if there is a limit.
     pub fn largest_package(&self) -> Option<ByteSize> {
         self.limits.package

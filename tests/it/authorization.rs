@@ -63,7 +63,7 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
 /// registration to accept is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
 /// asks for its signature, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 40] = [
+const MATRIX: [Row; 42] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -98,6 +98,8 @@ const MATRIX: [Row; 40] = [
     row("DELETE", "/api/tender/v1/uploads/{upload}", UPLOADERS, 404),
     row("POST", "/api/tender/v1/uploads/{upload}/package", UPLOADERS, 404),
     row("GET", "/api/tender/v1/packages", READ, 200),
+    row("GET", "/api/tender/v1/status", READ, 200),
+    row("GET", "/metrics", READ, 200),
     row("POST", "/oauth/token", ClientsWithScope, 200),
     row("POST", "/oauth/introspect", Clients, 200),
     row("POST", "/oauth/revoke", Clients, 200),

@@ -46,7 +46,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rustls", &["tls.rs"]),
     ("rustls_platform_verifier", &["tls.rs"]),
     // Calls of the operating system that std lacks.
-    ("rustix", &["store/"]),
+    ("rustix", &["store/", "http/sendfile.rs"]),
     ("argon2", &["auth/password.rs"]),
     ("rpassword", &["cli/user.rs"]),
     ("if_addrs", &["cli/serve.rs"]),

@@ -7,6 +7,7 @@ pub mod integrity;
 pub mod packages;
 pub mod registrations;
 pub mod session;
+pub mod status;
 pub mod tus;
 mod upload;
 pub mod uploads;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::Instant;
 use uuid::Uuid;
 use warp::http::StatusCode;
 use warp::http::header::{HeaderValue, LOCATION};
@@ -212,7 +211,8 @@ async fn receive_piece(
     let appending = api.uploads.open(&upload, checksum.as_ref().map(|checksum| checksum.algorithm)).await?;
     let mut missing = upload.missing_bytes();
     let mut unchecked_bytes = 0;
-    let mut checkpointed = Instant::now();
+    let clock = api.store.clock();
+    let mut checkpointed = clock.steady();
     let ending = loop {
         let piece = turn.interrupted().run_until_cancelled(request.body.next_piece()).await;
         let piece = match piece {
@@ -236,9 +236,9 @@ async fn receive_piece(
                 break Err(refusal.into());
             }
         }
-        if checkpointed.elapsed() >= CHECKPOINT_INTERVAL && checksum.is_none() {
+        if checkpointed.until(clock.steady()) >= CHECKPOINT_INTERVAL && checksum.is_none() {
             upload = checkpoint(api, &appending, upload).await?;
-            checkpointed = Instant::now();
+            checkpointed = clock.steady();
         }
     };
     let Some((progress, sum)) = appending.sync().await else { return Err(appending.failure().await.into()) };

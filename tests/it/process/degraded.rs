@@ -3,11 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::process::{ServerProcess, create_token};
+use crate::harness::raw::PATIENCE;
 use crate::harness::{Device, Operator};
 
 /// A small file system of its own. Unmounted when dropped.
@@ -67,6 +69,12 @@ impl Fleet {
         Self { server, operator, device, contents }
     }
 
+    /// Whether the server says this of itself.
+    async fn has_concern(&self, name: &str) -> bool {
+        let status: Value = self.operator.get("/api/tender/v1/status").await.ok();
+        status["concerns"].as_array().unwrap().iter().any(|concern| concern["name"] == name)
+    }
+
     /// Whoever needs no write is served.
     async fn serves_devices(&mut self) {
         assert_eq!(self.device.authorize().await.status, 200);
@@ -106,8 +114,17 @@ async fn a_full_disk_refuses_writes_until_there_is_room_again() {
     }
     assert!(refused > 0);
     fleet.serves_devices().await;
+    assert!(fleet.has_concern("no_room").await && fleet.has_concern("writes_fail").await);
 
     fs::remove_file(&filler).unwrap();
+    // Nobody has to ask for a write before it is noticed.
+    let recovering = async {
+        while fleet.has_concern("writes_fail").await {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, recovering).await.expect("it recovers by itself");
+    assert!(!fleet.has_concern("no_room").await);
     fleet.operator.post("/api/v1/groups", json!({})).await.ok();
     fleet.operator.package("v2", &[], b"contents").await;
     fleet.serves_devices().await;
@@ -140,5 +157,6 @@ async fn a_disk_that_takes_no_writes_any_more_still_serves_devices() {
     }
     let upload = crate::harness::form(&crate::harness::metadata("v2"), Some(b"x"));
     assert_eq!(fleet.operator.upload(upload).await.status, 503);
+    assert!(fleet.has_concern("writes_fail").await);
     fleet.serves_devices().await;
 }

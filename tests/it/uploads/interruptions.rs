@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures_util::stream;
+use futures_util::stream::{self, StreamExt};
 use reqwest::Body;
 use reqwest::Method;
 
@@ -91,12 +91,13 @@ async fn a_long_piece_counts_while_it_is_on_its_way() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
     let upload = begin(&admin, 100_000_000).await;
-    let trickle = stream::unfold((), |()| async {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        Some((Ok::<_, std::io::Error>(contents(1000)), ()))
+    let trickle = stream::unfold(server.time.clone(), |time| async {
+        tokio::task::yield_now().await;
+        time.advance(Duration::from_secs(1));
+        Some((Ok::<_, std::io::Error>(contents(1000)), time))
     });
     let sending = request(&admin, Method::PATCH, &upload).header("Upload-Offset", 0).header("Content-Type", PIECE);
-    let sending = tokio::spawn(sending.body(Body::wrap_stream(trickle)).send());
+    let sending = tokio::spawn(sending.body(Body::wrap_stream(trickle.take(90_000))).send());
     eventually("what has come is noted", || {
         let noted = server.database().query_row("SELECT offset_bytes FROM uploads", [], |row| row.get::<_, i64>(0));
         noted.unwrap() > 0
