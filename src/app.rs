@@ -23,7 +23,7 @@ use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept};
 use crate::usecase::audit_log;
 use crate::usecase::claim;
 use crate::usecase::log_in::LoginError;
-use crate::usecase::resume_upload::{self, ResumableUploads};
+use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
 use crate::usecase::scrub::Scrubber;
 use crate::usecase::sweep::{mark_incomplete, sweep};
@@ -99,10 +99,6 @@ impl App {
         installation.adopt_secret().await?;
         let Installation { store, packages, .. } = &installation;
         report_sweep(sweep(store, packages).await?);
-        let resumable = resume_upload::sweep(store, packages).await?;
-        if resumable > 0 {
-            tracing::info!(files = resumable, "deleted what uploads without a row had left");
-        }
         if config.authentication_is_off {
             tracing::warn!("AUTHENTICATION IS OFF: everybody who reaches this server may do everything");
         }

@@ -44,7 +44,7 @@ impl Activity {
 
 /// Keeps a file that has no row yet from being swept, as long as it lives.
 #[derive(Debug)]
-pub(super) struct InFlight {
+pub struct InFlight {
     activity: Arc<Activity>,
     uuid: Uuid,
 }

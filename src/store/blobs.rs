@@ -61,6 +61,8 @@ const JUDGING: usize = 2;
 pub struct FolderFiles {
     /// Of uploads that go on, or were broken off.
     pub unfinished: Vec<PathBuf>,
+    /// Of uploads that can be resumed.
+    pub resumable: Vec<PathBuf>,
     /// All others: packages, and what somebody else has put there.
     pub stored: Vec<PathBuf>,
 }
@@ -188,14 +190,15 @@ impl PackageFolder {
         Leftovers { files, in_flight }
     }
 
-    /// Deletes what is left over: files in `.uploads/` that nobody writes, and package files whose name is not in `known`.
+    /// Deletes what is left over: files in `.uploads/` that nobody writes, and files of packages and resumable uploads whose
+    /// name is not in `known`.
     /// Files that are not named like packages stay. In a folder that is ours; blocks.
     pub fn sweep(&self, leftovers: Leftovers, known: &HashSet<Uuid>) -> Swept {
-        let Leftovers { files: FolderFiles { unfinished, stored }, in_flight } = leftovers;
+        let Leftovers { files: FolderFiles { unfinished, resumable, stored }, in_flight } = leftovers;
         let is_left = |path: &PathBuf| package_name(path).is_none_or(|uuid| !in_flight.contains(&uuid));
         let is_orphan = |path: &PathBuf| package_name(path).is_some_and(|uuid| !known.contains(&uuid));
         let unfinished = unfinished.into_iter().filter(is_left);
-        let orphans = stored.into_iter().filter(is_left).filter(is_orphan);
+        let orphans = resumable.into_iter().chain(stored).filter(is_left).filter(is_orphan);
         unfinished
             .chain(orphans)
             .filter_map(|path| remove_leftover(&path))
@@ -209,12 +212,17 @@ impl PackageFolder {
         for path in files_below(&self.root) {
             match path {
                 path if path.starts_with(&uploads) => files.unfinished.push(path),
-                // Those that can be resumed have rows of their own.
-                path if path == owner || path.starts_with(&resumable) => {}
+                path if path.starts_with(&resumable) => files.resumable.push(path),
+                path if path == owner => {}
                 path => files.stored.push(path),
             }
         }
         files
+    }
+
+    /// Keeps the file of a resumable upload from being swept until it has its row.
+    pub(super) fn hold(&self, id: Uuid) -> InFlight {
+        InFlight::begin(&self.activity, id)
     }
 
     /// Whether it is the folder that a server has claimed, and not the empty one below a file system that was unmounted.
@@ -256,7 +264,7 @@ pub fn package_name(path: &Path) -> Option<Uuid> {
 }
 
 /// All files in a directory and below it. What cannot be looked into, such as `lost+found`, is passed over.
-pub(super) fn files_below(directory: &Path) -> Vec<PathBuf> {
+fn files_below(directory: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut directories = vec![directory.to_path_buf()];
     while let Some(directory) = directories.pop() {
@@ -279,7 +287,7 @@ pub(super) fn files_below(directory: &Path) -> Vec<PathBuf> {
 }
 
 /// Deletes a file; how long it was, if it was there to be deleted.
-pub(super) fn remove_leftover(path: &Path) -> Option<u64> {
+fn remove_leftover(path: &Path) -> Option<u64> {
     let length = path.symlink_metadata().map_or(0, |metadata| metadata.len());
     match fs::remove_file(path) {
         Ok(()) => {

@@ -39,6 +39,7 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
+pub use activity::InFlight;
 pub use blobs::{
     Claim, FolderFiles, Leftovers, OWNER, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept, Upload,
     package_name,

@@ -2,7 +2,6 @@
 //!
 //! The row says how many bytes count; what a file has beyond them was not acknowledged, and is written again.
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -11,7 +10,8 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use super::StoreError;
-use super::blobs::{PackageFolder, RESUMABLE, StagedFile, files_below, remove_leftover};
+use super::activity::InFlight;
+use super::blobs::{PackageFolder, RESUMABLE, StagedFile};
 use super::folder::{create_private_directory, private_file, sync_directory};
 use super::growing_file::GrowingFile;
 use super::resumable_hash::{HashState, ResumableHash, whole_blocks};
@@ -74,14 +74,17 @@ fn position(file: &mut File, progress: Progress) -> io::Result<ResumableHash> {
 }
 
 impl PackageFolder {
-    /// Makes the file of a new upload, so that power loss cannot undo it. Blocks.
-    pub fn create_resumable(&self, id: Uuid) -> Result<(), StoreError> {
+    /// Makes the file of a new upload, so that power loss cannot undo it. What is returned keeps it from being swept, until
+    /// it has its row. Blocks.
+    pub fn create_resumable(&self, id: Uuid) -> Result<InFlight, StoreError> {
+        let in_flight = self.hold(id);
         let folder = self.root().join(RESUMABLE);
         create_private_directory(&folder)?;
         let path = self.resumable_path(id);
         private_file().create_new(true).open(&path).map_err(|error| StoreError::file(&path, error))?;
         let syncing = sync_directory(&folder).and_then(|()| sync_directory(self.root()));
-        syncing.map_err(|error| StoreError::file(&folder, error))
+        syncing.map_err(|error| StoreError::file(&folder, error))?;
+        Ok(in_flight)
     }
 
     /// Opens the file of an upload where it stopped. Blocks.
@@ -110,17 +113,6 @@ impl PackageFolder {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::file(path, error)),
             _ => Ok(()),
         }
-    }
-
-    /// Deletes the files of uploads that are not in `known`; returns how many. For a time when none is begun; blocks.
-    pub fn sweep_resumable(&self, known: &HashSet<Uuid>) -> usize {
-        let folder = self.root().join(RESUMABLE);
-        if !folder.is_dir() {
-            return 0;
-        }
-        let id = |path: &PathBuf| Uuid::try_parse(path.file_name()?.to_str()?).ok();
-        let orphans = files_below(&folder).into_iter().filter(|path| id(path).is_none_or(|id| !known.contains(&id)));
-        orphans.filter_map(|path| remove_leftover(&path)).count()
     }
 
     fn resumable_path(&self, id: Uuid) -> PathBuf {

@@ -95,7 +95,7 @@ impl Report {
 pub fn check_store(database: &Path, folder: &PackageFolder, depth: Depth) -> Result<Report, StoreError> {
     let mut report = Report::default();
     // Before the rows: a file that is published meanwhile is not seen, rather than seen without its row.
-    let FolderFiles { unfinished, stored } = folder.files();
+    let FolderFiles { unfinished, resumable, stored } = folder.files();
     let mut examination = Examination::open(database)?;
     for fault in examination.faults()? {
         report.note(FindingKind::Database, None, database.to_owned(), fault);
@@ -119,7 +119,7 @@ pub fn check_store(database: &Path, folder: &PackageFolder, depth: Depth) -> Res
         }
         Err(error) => return Err(error),
     }
-    for path in unfinished {
+    for path in unfinished.into_iter().chain(resumable) {
         report.note(FindingKind::Unfinished, None, path, "an upload that goes on, or was broken off");
     }
     Ok(report)

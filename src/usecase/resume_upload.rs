@@ -1,7 +1,7 @@
 //! Uploads that survive bad networks, restarts and power cuts: each has a row that says how much of its file counts. What is
 //! acknowledged is on disk, and an upload that nobody goes on with is given up after a while.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -112,7 +112,8 @@ impl ResumableUploads {
             Err(refusal) => return Ok(Err(NotBegun::Refused(refusal))),
         };
         let (id, folder) = (Uuid::new_v4(), self.folder.clone());
-        blocking(move || folder.create_resumable(id)).await?;
+        // Until the row is there.
+        let _in_flight = blocking(move || folder.create_resumable(id)).await?;
         let lifetime = self.lifetime;
         let inserting = self.store.write(move |tx| {
             let (created, progress) = (tx.now(), Progress::none());
@@ -260,21 +261,14 @@ impl ResumableUploads {
         Ok(expired.len())
     }
 
-    /// A file that cannot be deleted now is swept at the next start.
+    /// A file that cannot be deleted now is swept later.
     async fn delete_file(&self, id: Uuid) {
         self.heard_of().remove(&id);
         let folder = self.folder.clone();
         if let Err(error) = blocking(move || folder.remove_resumable(id)).await {
-            tracing::warn!(upload = %id, %error, "the file of an upload stays until the next start");
+            tracing::warn!(upload = %id, %error, "the file of an upload stays until it is swept");
         }
     }
-}
-
-/// Deletes files whose upload has no row; returns how many. For the start, before any is begun.
-pub async fn sweep(store: &Store, folder: &PackageFolder) -> Result<usize, StoreError> {
-    let known: HashSet<Uuid> = store.read(uploads::list).await?.iter().map(|upload| upload.id).collect();
-    let folder = folder.clone();
-    blocking(move || Ok(folder.sweep_resumable(&known))).await
 }
 
 /// What the audit log calls an upload.

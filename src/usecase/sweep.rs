@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use uuid::Uuid;
 
 use crate::domain::{Package, PackageId};
-use crate::store::{PackageFolder, Store, StoreError, Swept, Verdict, integrity, packages};
+use crate::store::{PackageFolder, Store, StoreError, Swept, Verdict, integrity, packages, uploads};
 
 /// How many rows are in memory at once.
 const PAGE: u32 = 100;
@@ -15,8 +15,13 @@ pub async fn sweep(store: &Store, folder: &PackageFolder) -> Result<Swept, Store
     let looking = folder.clone();
     let leftovers =
         tokio::task::spawn_blocking(move || looking.leftovers()).await.map_err(|_| StoreError::Abandoned)?;
-    // After the files were looked at: a package published since then is known here.
-    let known: HashSet<Uuid> = store.read(packages::uuids).await?;
+    // After the files were looked at: what got its row since then is known here.
+    let known = store.read(|connection| {
+        let mut known: HashSet<Uuid> = packages::uuids(connection)?;
+        known.extend(uploads::list(connection)?.iter().map(|upload| upload.id));
+        Ok::<_, StoreError>(known)
+    });
+    let known = known.await?;
     let folder = folder.clone();
     tokio::task::spawn_blocking(move || folder.sweep(leftovers, &known)).await.map_err(|_| StoreError::Abandoned)
 }

@@ -7,6 +7,8 @@ use tender::store::{PackageFolder, Swept, packages};
 use tender::usecase::sweep::{mark_incomplete, sweep};
 
 use super::Stored;
+use uuid::Uuid;
+
 use crate::harness::TestServer;
 
 const UUID: &str = "6f7483ac-5cde-467f-acf7-39e4b397e313";
@@ -31,12 +33,14 @@ async fn nothing_that_an_upload_or_a_publication_holds_is_swept() {
     staged.write(b"staged").unwrap();
     let staged = staged.finish().unwrap();
     let published = folder.begin_upload().unwrap().finish().unwrap().publish(None).unwrap();
-    for stray in [root.join(UUID), root.join(".uploads").join(UUID)] {
+    let beginning = Uuid::new_v4();
+    let begun = folder.create_resumable(beginning).unwrap();
+    for stray in [root.join(UUID), root.join(".uploads").join(UUID), root.join(".resumable").join(UUID)] {
         fs::write(stray, "stray").unwrap();
     }
-    assert_eq!(count(), 5);
-    assert_eq!(sweep(&store, &folder).await.unwrap(), Swept { files: 2, bytes: 10 });
-    assert_eq!(count(), 3);
+    assert_eq!(count(), 7);
+    assert_eq!(sweep(&store, &folder).await.unwrap(), Swept { files: 3, bytes: 15 });
+    assert_eq!(count(), 4);
 
     // What is given its row between the look at the files and that at the rows has it by then.
     let leftovers = folder.leftovers();
@@ -47,7 +51,8 @@ async fn nothing_that_an_upload_or_a_publication_holds_is_swept() {
     let known = store.read(packages::uuids).await.unwrap();
     assert_eq!(folder.sweep(leftovers, &known), Swept::default());
 
-    drop((uploading, staged, published));
+    drop((uploading, staged, published, begun));
+    assert_eq!(sweep(&store, &folder).await.unwrap().files, 1, "an upload that never got its row");
     assert_eq!((count(), sweep(&store, &folder).await.unwrap()), (1, Swept::default()));
     store.close().await;
 }
