@@ -91,6 +91,11 @@ impl Clock {
         lock(&self.start).count_on(self.source.elapsed())
     }
 
+    /// The date, if anybody knows it: nobody does before the wall clock is set. For what depends on the hour of the day.
+    pub fn known_date(&self) -> Option<Timestamp> {
+        (!self.is_unset()).then(|| self.now())
+    }
+
     /// Whether the wall clock shows a time that cannot be: nobody has set it yet.
     pub fn is_unset(&self) -> bool {
         unix_seconds(self.source.wall()) < EARLIEST
@@ -163,14 +168,14 @@ mod tests {
     #[test]
     fn a_jump_from_1970_moves_dates_and_not_tokens() {
         let (clock, time) = Clock::manual(SystemTime::UNIX_EPOCH);
-        assert!(clock.is_unset());
+        assert!(clock.is_unset() && clock.known_date().is_none());
         assert_eq!((clock.now(), clock.steady()), (EARLIEST, EARLIEST));
         time.advance(Duration::from_secs(5));
         assert_eq!(clock.now(), EARLIEST.saturating_add(Duration::from_secs(5)));
         time.set_wall(SystemTime::UNIX_EPOCH + YEAR_2027);
         assert_eq!(clock.now().unix_seconds(), 1_800_000_000);
         assert_eq!(clock.steady(), EARLIEST.saturating_add(Duration::from_secs(5)));
-        assert!(!clock.is_unset());
+        assert_eq!(clock.known_date(), Some(clock.now()));
     }
 
     #[test]

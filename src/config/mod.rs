@@ -1,5 +1,6 @@
 //! The configuration: flags over environment over file, made into one [`Config`] that can work, or refused with one sentence.
 
+mod hours;
 mod identity_provider;
 mod options;
 mod secrets;
@@ -12,7 +13,8 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use crate::auth::Secret;
-use crate::domain::{AuditRetention, ByteSize, DownloadUrls, ScrubPlan, StorageLimits};
+use crate::domain::{AuditRetention, ByteSize, DownloadUrls, LocalHours, ScrubPlan, StorageLimits};
+use hours::{local_hours, time_zone};
 pub use identity_provider::{IdentityProviderConfig, IntrospectionUrl};
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions};
@@ -149,6 +151,9 @@ impl Config {
         if !(1..=MOST_CONNECTIONS).contains(&max_connections) {
             return refuse(format!("max_connections must be 1 to {MOST_CONNECTIONS}"));
         }
+        let zone = time_zone(options.time_zone.as_deref())?;
+        let scrub_hours = options.scrub_hours.as_deref();
+        let scrub_hours = scrub_hours.map(|text| local_hours("scrub_hours", text, &zone)).transpose()?;
         Ok(Self {
             storage: StorageConfig::resolve(storage, contents.storage)?,
             host,
@@ -179,7 +184,7 @@ impl Config {
                 .as_deref()
                 .map_or(Ok(DEFAULT_UPLOAD_LIFETIME), |text| duration("upload_lifetime", text))?,
             audit_retention: audit_retention(options.audit_age.as_deref(), options.audit_entries)?,
-            scrub: scrub_plan(options.scrub_rate.as_deref(), options.scrub_every.as_deref())?,
+            scrub: scrub_plan(options.scrub_rate.as_deref(), options.scrub_every.as_deref(), scrub_hours)?,
             log: log_levels(options.log.as_deref().unwrap_or(DEFAULT_LOG))?,
         })
     }
@@ -298,14 +303,14 @@ fn size_or_off(name: &str, text: &str) -> Result<Option<ByteSize>, ConfigError> 
     }
 }
 
-fn scrub_plan(rate: Option<&str>, every: Option<&str>) -> Result<ScrubPlan, ConfigError> {
+fn scrub_plan(rate: Option<&str>, every: Option<&str>, hours: Option<LocalHours>) -> Result<ScrubPlan, ConfigError> {
     let default = ScrubPlan::default();
     let rate = rate.map_or(Ok(default.rate), |text| size_or_off("scrub_rate", text))?;
     let every = every.map_or(Ok(default.every), |text| duration("scrub_every", text))?;
     if !(SHORTEST_SCRUB..=LONGEST_SCRUB).contains(&every) {
         return refuse("scrub_every must be at least 1h, and at most 100 years");
     }
-    Ok(ScrubPlan { rate, every })
+    Ok(ScrubPlan { rate, every, hours })
 }
 
 fn log_levels(text: &str) -> Result<Targets, ConfigError> {
@@ -331,7 +336,7 @@ mod tests {
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 25);
+        assert_eq!(options.len(), 27);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -419,6 +424,19 @@ mod tests {
     }
 
     #[test]
+    fn hours_are_told_by_the_clocks_of_a_zone() {
+        let hours =
+            |text: &str| serve(&format!("scrub_hours = \"sun 01:00-05:00\"\n{text}")).unwrap().scrub.hours.unwrap();
+        let sunday = crate::domain::Timestamp::from_unix_seconds(1_800_144_000);
+        let next = |text: &str| hours(text).next_change(sunday).map(|change| sunday.until(change).as_secs() / 3600);
+        assert_eq!(next("time_zone = \"UTC\""), Some(1));
+        assert_eq!(next("time_zone = \"Europe/Berlin\""), Some(4));
+        assert_eq!(next("time_zone = \"America/New_York\""), Some(6));
+        // Whatever this machine's is.
+        assert!(next("").is_some());
+    }
+
+    #[test]
     fn databases_are_files() {
         assert_eq!(database_path("sqlite:///a/b.db").unwrap(), Path::new("a/b.db"));
         assert_eq!(database_path("sqlite:////a/b.db").unwrap(), Path::new("/a/b.db"));
@@ -450,6 +468,11 @@ mod tests {
             "scrub_rate = \"4M\"",
             "scrub_every = \"1s\"",
             "scrub_every = \"101years\"",
+            "scrub_hours = \"always\"",
+            "scrub_hours = \"\"",
+            "scrub_hours = \"08:00-08:00\"",
+            "time_zone = \"Europe/Atlantis\"",
+            "time_zone = \"\"",
             "log = \"loud=very\"",
             "listen = ",
         ];

@@ -92,6 +92,12 @@ pub struct ServeOptions {
     /// How long after it was last read a stored package is read again [default: 30days]
     #[arg(long, env = "TENDER_SCRUB_EVERY", value_name = "DURATION")]
     pub(super) scrub_every: Option<String>,
+    /// Hours of the week in which stored packages are read again, such as "mon-fri 22:00-06:00; sat,sun" [default: always]
+    #[arg(long, env = "TENDER_SCRUB_HOURS", value_name = "HOURS")]
+    pub(super) scrub_hours: Option<String>,
+    /// Whose clocks hours are told by, such as Europe/Berlin [default: the machine's own, else UTC]
+    #[arg(long, env = "TENDER_TIME_ZONE", value_name = "NAME")]
+    pub(super) time_zone: Option<String>,
     /// What to log: error, warn, info, debug or trace, also for a part, such as info,tender::store=debug [default: info]
     #[arg(long, env = "TENDER_LOG", value_name = "LEVELS")]
     pub(super) log: Option<String>,
@@ -171,6 +177,8 @@ impl ServeOptions {
             audit_entries: self.audit_entries.or(other.audit_entries),
             scrub_rate: self.scrub_rate.or(other.scrub_rate),
             scrub_every: self.scrub_every.or(other.scrub_every),
+            scrub_hours: self.scrub_hours.or(other.scrub_hours),
+            time_zone: self.time_zone.or(other.time_zone),
             log: self.log.or(other.log),
         }
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::named::named;
-use super::{ByteSize, Sha256Digest};
+use super::{ByteSize, LocalHours, Sha256Digest, Timestamp};
 
 named! {
     /// What is known about the file of a package.
@@ -60,22 +60,33 @@ impl fmt::Display for Damage {
 }
 
 /// How stored packages are read again in the background, to find what has gone bad.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ScrubPlan {
     /// How much is read in a second; `None`: nothing is but what was damaged and has changed.
     pub rate: Option<ByteSize>,
     /// A package is read again when it was last read so long ago.
     pub every: Duration,
+    /// When what is due is read; `None`: always.
+    pub hours: Option<LocalHours>,
 }
 
 impl ScrubPlan {
     /// The rate at which is read unless something else is said.
     pub const DEFAULT_RATE: ByteSize = ByteSize::from_bytes(4 * 1024 * 1024);
+
+    /// Whether what is due may be read at this date. Where nobody knows the date, hours do not count: a machine whose clock is
+    /// never set would never read anything.
+    pub fn reads_at(&self, date: Option<Timestamp>) -> bool {
+        match (&self.hours, date) {
+            (Some(hours), Some(date)) => hours.contains(date),
+            (None, _) | (_, None) => true,
+        }
+    }
 }
 
 impl Default for ScrubPlan {
     fn default() -> Self {
-        Self { rate: Some(Self::DEFAULT_RATE), every: Duration::from_secs(30 * 24 * 60 * 60) }
+        Self { rate: Some(Self::DEFAULT_RATE), every: Duration::from_secs(30 * 24 * 60 * 60), hours: None }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Stored packages are read again, slowly, so that a disk which forgets is noticed before a device installs what it made up.
 //!
-//! One file at a time, whichever was read longest ago first, never faster than the plan says, and not while somebody
-//! downloads or uploads. Damaged packages are only looked at: they are read again when their file has changed, as it has when
+//! One file at a time, whichever was read longest ago first, never faster than the plan says, only in its hours, and not while
+//! somebody downloads or uploads. Damaged packages are only looked at: they are read again when their file has changed, as it has when
 //! somebody restored it.
 
 use std::collections::HashMap;
@@ -32,7 +32,7 @@ pub struct Scrubber {
 
 /// What reading a file makes way for.
 enum Manner<'a> {
-    /// For downloads and uploads, until this moment.
+    /// For downloads and uploads, until this moment; and for the hours that the plan names.
     Patient(&'a mut Quiet, Timestamp),
     /// For nothing: somebody waits for it.
     Urgent,
@@ -66,6 +66,7 @@ impl Scrubber {
         let mut quiet = Quiet::default();
         loop {
             if self.plan.rate.is_some()
+                && self.is_in_hours()
                 && let Err(error) = self.read_what_is_due(&mut quiet).await
             {
                 tracing::warn!(%error, "could not read packages again; will try again");
@@ -78,6 +79,9 @@ impl Scrubber {
         let (now, every) = (self.store.clock().now(), self.plan.every);
         let due = self.store.read(move |connection| integrity::due(connection, now, every)).await?;
         for (id, read) in due {
+            if !self.is_in_hours() {
+                break;
+            }
             let patience = read.saturating_add(every * 2);
             self.read(id, Manner::Patient(quiet, patience)).await?;
         }
@@ -136,7 +140,7 @@ impl Scrubber {
         let look = tokio::task::spawn_blocking(move || folder.look(&looking)).await;
         let verdict = match look.map_err(|_| StoreError::Abandoned)? {
             Ok(Look::Judged(verdict)) => verdict,
-            Ok(Look::Complete(inspection)) => self.read_to_the_end(inspection, manner).await?,
+            Ok(Look::Complete(inspection)) => self.read_to_the_end(id, inspection, manner).await?,
             Err(error) => {
                 tracing::warn!(package = %id, %error, "could not look at the file of a package; will try again");
                 return Ok(Noted::Stale);
@@ -155,9 +159,17 @@ impl Scrubber {
         noting.await
     }
 
-    async fn read_to_the_end(&self, mut inspection: Inspection, mut manner: Manner<'_>) -> Result<Verdict, StoreError> {
+    async fn read_to_the_end(
+        &self,
+        id: PackageId,
+        mut inspection: Inspection,
+        mut manner: Manner<'_>,
+    ) -> Result<Verdict, StoreError> {
         loop {
             if let Manner::Patient(quiet, patience) = &mut manner {
+                if !self.wait_for_hours(id).await? {
+                    return Ok(Verdict { sighting: None, damage: None });
+                }
                 self.wait_for(quiet, *patience).await;
             }
             let mut pace = self.pace.lock().await;
@@ -177,6 +189,22 @@ impl Scrubber {
             quiet.0 = self.folder.moved_pieces();
             sleep(QUIET).await;
         }
+    }
+
+    /// Waits for the hours in which is read, for days if need be; `false` if the package is gone by then: as long as its file is
+    /// open, its room on the disk is not free.
+    async fn wait_for_hours(&self, id: PackageId) -> Result<bool, StoreError> {
+        while !self.is_in_hours() {
+            self.rest().await;
+            if self.store.read(move |connection| packages::find(connection, id)).await?.is_none() {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    fn is_in_hours(&self) -> bool {
+        self.plan.reads_at(self.store.clock().known_date())
     }
 
     async fn rest(&self) {

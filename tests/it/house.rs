@@ -51,6 +51,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rpassword", &["cli/user.rs"]),
     ("if_addrs", &["cli/serve.rs"]),
     ("clap", &["config/", "cli/"]),
+    // What hours mean is decided in one place; zones are found in another, as they may come from files.
+    ("jiff", &["domain/hours", "config/hours.rs"]),
     // Files from outside are taken apart in one place, which bounds what they cost.
     ("tar", &["domain/artifact/"]),
     // What is compressed are our own pages.

@@ -1,15 +1,17 @@
 //! Packages are read again: what has gone bad is found and not offered any more, gently and without needless writes.
 
 use std::fs;
-use std::time::{Duration, Instant};
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime};
 
+use jiff::tz::TimeZoneDatabase;
 use serde_json::{Value, json};
 use tender::config::Config;
-use tender::domain::{ByteSize, PackageId, ScrubPlan, Timestamp};
+use tender::domain::{ByteSize, Hours, PackageId, ScrubPlan, Timestamp};
 use tender::store::{StoreError, integrity};
 
 use super::Stored;
-use crate::harness::{START, TestServer, assert_fields, contents};
+use crate::harness::{START, TestServer, assert_fields, contents, eventually};
 
 const MAC: &str = "00:11:22:33:44:55";
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,7 +19,8 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Reads everything again and again.
 fn restless(config: &mut Config) {
-    config.scrub = ScrubPlan { rate: Some(ByteSize::from_bytes(1 << 30)), every: Duration::from_millis(20) };
+    config.scrub =
+        ScrubPlan { rate: Some(ByteSize::from_bytes(1 << 30)), every: Duration::from_millis(20), hours: None };
 }
 
 #[tokio::test]
@@ -68,7 +71,7 @@ async fn a_flipped_byte_is_found_and_the_package_is_neither_offered_nor_delivere
 #[tokio::test]
 async fn a_restored_file_is_noticed_also_where_scrubbing_is_off() {
     let server = TestServer::start_with(|config| {
-        config.scrub = ScrubPlan { rate: None, every: Duration::from_millis(20) };
+        config.scrub = ScrubPlan { rate: None, every: Duration::from_millis(20), hours: None };
     })
     .await;
     let admin = server.admin().await;
@@ -208,7 +211,7 @@ async fn what_has_waited_for_twice_its_time_makes_way_for_nobody() {
 #[tokio::test]
 async fn a_file_that_breaks_off_under_a_download_is_looked_at() {
     let server = TestServer::start_with(|config| {
-        config.scrub = ScrubPlan { rate: None, every: Duration::from_millis(20) };
+        config.scrub = ScrubPlan { rate: None, every: Duration::from_millis(20), hours: None };
     })
     .await;
     let admin = server.admin().await;
@@ -249,4 +252,76 @@ async fn what_was_read_longest_ago_is_due_first() {
     assert_eq!(due(149).await, [second, third]);
     assert_eq!(due(150).await, [second, third, first]);
     store.close().await;
+}
+
+/// From one to five in the night by the clocks of Berlin: while it is 08:00 UTC when the tests begin, it opens at 00:00 UTC.
+fn at_night(config: &mut Config) {
+    let hours = "01:00-05:00".parse::<Hours>().unwrap();
+    let berlin = TimeZoneDatabase::bundled().get("Europe/Berlin").unwrap();
+    restless(config);
+    config.scrub.hours = Some(hours.local(berlin));
+}
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+
+#[tokio::test]
+async fn what_is_due_is_read_in_its_hours_and_however_long_that_takes() {
+    let server = TestServer::start_with(at_night).await;
+    let admin = server.admin().await;
+    let package = Stored::upload(&server, &admin, "v1", b"contents").await;
+    package.flip_a_byte();
+    // Also what has waited for far more than twice its time waits for its hour.
+    server.time.advance(HOUR * 16 - SECOND);
+    let admin = server.admin().await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(package.standing(&admin).await["state"], "whole");
+    server.time.advance(SECOND);
+    package.becomes(&admin, "corrupt").await;
+}
+
+#[tokio::test]
+async fn reading_that_has_begun_rests_at_the_end_of_its_hours_and_lets_go_of_what_is_deleted() {
+    let server = TestServer::start_with(|config| {
+        at_night(config);
+        config.scrub.rate = Some(ByteSize::from_bytes(4 << 20));
+    })
+    .await;
+    let package = Stored::upload(&server, &server.admin().await, "v1", &contents(6 << 20)).await;
+    server.time.advance(HOUR * 16);
+    let is_open = || files_open_below(&server.data().join("packages")) > 0;
+    eventually("reading has begun", is_open).await;
+    server.time.advance(HOUR * 4);
+    let admin = server.admin().await;
+    tokio::time::sleep(SECOND * 2).await;
+    assert!(is_open(), "it goes on where it was");
+    assert_eq!(package.standing(&admin).await["verified_at"], Value::Null);
+    assert_eq!(admin.delete(&format!("/api/v1/packages/{}", package.id)).await.status, 200);
+    eventually("the file is closed", || !is_open()).await;
+}
+
+#[tokio::test]
+async fn damaged_and_suspect_packages_are_read_at_any_hour() {
+    let server = TestServer::start_with(at_night).await;
+    let admin = server.admin().await;
+    let package = Stored::upload(&server, &admin, "v1", b"contents").await;
+    package.delete();
+    package.download(&server).await.error(404);
+    fs::write(&package.path, "contents").unwrap();
+    package.becomes(&admin, "whole").await;
+}
+
+#[tokio::test]
+async fn hours_do_not_count_where_the_clock_was_never_set() {
+    let server = TestServer::start_at(SystemTime::UNIX_EPOCH, at_night).await;
+    let admin = server.admin().await;
+    let package = Stored::upload(&server, &admin, "v1", b"contents").await;
+    package.flip_a_byte();
+    server.time.advance(SECOND);
+    package.becomes(&admin, "corrupt").await;
+}
+
+/// How many files below a folder this process has open.
+fn files_open_below(folder: &Path) -> usize {
+    let open = fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+    open.filter(|path| path.starts_with(folder) && !path.ends_with(".tender")).count()
 }
