@@ -52,6 +52,10 @@ identifier!(
     PackageId
 );
 identifier!(
+    /// A package offered to a device, and what came of it.
+    AttemptId
+);
+identifier!(
     /// A person who may log in.
     UserId
 );

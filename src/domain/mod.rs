@@ -6,6 +6,7 @@
 
 mod account;
 mod artifact;
+pub mod attempt;
 mod audit;
 mod byte_size;
 mod concern;
@@ -19,8 +20,10 @@ mod metadata;
 mod named;
 mod package;
 mod policy;
+pub mod progress;
 mod registration;
 pub mod resolver;
+pub mod rollout;
 mod scope;
 mod timestamp;
 
@@ -33,7 +36,7 @@ pub use device::{Device, DeviceReport, MacAddress, MacKey};
 pub use download_urls::DownloadUrls;
 pub use group::{Group, GroupMetadata, MembershipChange};
 pub use hours::{Hours, LocalHours, TimeZone};
-pub use ids::{DeviceId, GroupId, Identifier, PackageId, UserId};
+pub use ids::{AttemptId, DeviceId, GroupId, Identifier, PackageId, UserId};
 pub use integrity::{Damage, Pace, PackageState, ScrubPlan};
 pub use metadata::{Metadata, MetadataValue, keys};
 pub use package::{Package, PackageDescription, Sha256Digest, StorageDirectory, StorageLimits, Submission};

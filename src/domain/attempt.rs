@@ -1,0 +1,191 @@
+//! Attempts: a device was offered a package, and something came of it. Devices do not say what; it is inferred from what they
+//! do anyway: what they fetch, and what they report to run when they ask again.
+//!
+//! Moments here are steady ones, of a clock that nobody sets, but for the dates that are only shown.
+
+use std::time::Duration;
+
+use super::named::named;
+use super::{AttemptId, DeviceId, GroupId, PackageId, Timestamp};
+
+/// How long after a package was fetched in full a device may still be busy installing it. What comes back later and runs what
+/// it ran before has fallen back.
+pub const INSTALLATION_TIME: Duration = Duration::from_secs(2 * 60);
+/// How long an attempt may go on without a byte being fetched.
+pub const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How often its bytes may be sent before the device has all of a package: more, and it is going round in circles. Downloads
+/// that break off and are not resumed take some of them again.
+const MOST_FETCHES: u64 = 5;
+
+named! {
+    /// What came of an attempt.
+    AttemptOutcome, "outcome":
+    /// The device runs what the package brings.
+    Succeeded = "succeeded",
+    /// The device fetched all of it, came back, and runs what it ran before.
+    Reverted = "reverted",
+    /// The device fetches it again and again.
+    Failed = "failed",
+    /// It was not to be any more: the device is to install something else, or nothing, or runs something else by itself.
+    Superseded = "superseded",
+    /// The device was not heard of, or did not go on fetching.
+    Expired = "expired",
+}
+
+impl AttemptOutcome {
+    /// Whether the package did not do on the device what it should.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Reverted | Self::Failed)
+    }
+}
+
+named! {
+    /// How far an attempt is.
+    AttemptStage, "stage":
+    /// The package was offered.
+    Offered = "offered",
+    /// The package was offered again and again, and the device does not fetch it.
+    NotFetched = "not_fetched",
+    /// The device fetches it.
+    Fetching = "fetching",
+    /// The device has all of it, and installs it as far as anybody knows.
+    Installing = "installing",
+    /// It is over.
+    Ended = "ended",
+}
+
+/// What a device is to install, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// The group that wants it.
+    pub group: GroupId,
+    /// The package.
+    pub package: PackageId,
+    /// How many bytes it has.
+    pub length_bytes: u64,
+    /// The version that the device runs.
+    pub from_version: String,
+    /// The version that the package brings.
+    pub to_version: String,
+    /// The version that the group's policy names.
+    pub target: String,
+    /// All packages up to the target, this one first.
+    pub path: Vec<PackageId>,
+}
+
+/// One device, one package, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// Identifier; grows with time.
+    pub id: AttemptId,
+    /// The device.
+    pub device: DeviceId,
+    /// What it is to install.
+    pub step: Step,
+    /// When the package was first offered.
+    pub offered_at: Timestamp,
+    /// How often it was offered.
+    pub offers: u64,
+    /// How many bytes the device has of it, from its beginning on.
+    pub fetched_bytes: u64,
+    /// How many bytes were sent in all, those sent again included.
+    pub sent_bytes: u64,
+    /// When the device had all of it.
+    pub fetched_at: Option<Timestamp>,
+    /// When it was over, and what came of it.
+    pub end: Option<(Timestamp, AttemptOutcome)>,
+}
+
+impl Attempt {
+    /// How far it is.
+    pub fn stage(&self) -> AttemptStage {
+        match self {
+            Self { end: Some(_), .. } => AttemptStage::Ended,
+            Self { fetched_at: Some(_), .. } => AttemptStage::Installing,
+            Self { sent_bytes: 1.., .. } => AttemptStage::Fetching,
+            Self { offers: 2.., .. } => AttemptStage::NotFetched,
+            _ => AttemptStage::Offered,
+        }
+    }
+}
+
+/// An attempt that goes on, with the steady moments that decide about it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveAttempt {
+    /// The attempt.
+    pub attempt: Attempt,
+    /// When it began, or a byte was last fetched.
+    moved: Timestamp,
+    /// When the device had all of it, and how many bytes had been sent by then.
+    fetched: Option<(Timestamp, u64)>,
+}
+
+/// What a device that asks for updates shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sign<'a> {
+    /// The version that it reports to run.
+    pub runs: &'a str,
+    /// The package that it would get now, apart from all that holds it back for a while.
+    pub next: Option<(GroupId, PackageId)>,
+}
+
+impl LiveAttempt {
+    /// One that begins, or that was found begun at the start; `steady` is now.
+    pub fn new(attempt: Attempt, steady: Timestamp) -> Self {
+        let fetched = attempt.fetched_at.map(|_| (steady, attempt.sent_bytes));
+        Self { attempt, moved: steady, fetched }
+    }
+
+    /// What has come of it, if the device shows this now; `None`: it goes on.
+    pub fn judge(&self, sign: Sign<'_>, steady: Timestamp) -> Option<AttemptOutcome> {
+        let step = &self.attempt.step;
+        if sign.runs == step.to_version {
+            return Some(AttemptOutcome::Succeeded);
+        }
+        if sign.runs != step.from_version {
+            return Some(AttemptOutcome::Superseded);
+        }
+        if self.fetched.is_some_and(|(fetched, _)| fetched.until(steady) >= INSTALLATION_TIME) {
+            return Some(AttemptOutcome::Reverted);
+        }
+        if sign.next != Some((step.group, step.package)) {
+            return Some(AttemptOutcome::Superseded);
+        }
+        self.is_stuck(steady).then_some(AttemptOutcome::Expired)
+    }
+
+    /// Whether it has not gone on for so long that nobody waits for it.
+    pub fn is_stuck(&self, steady: Timestamp) -> bool {
+        self.moved.until(steady) >= PATIENCE
+    }
+
+    /// The package was offered once more.
+    pub fn offer(&mut self) {
+        self.attempt.offers += 1;
+    }
+
+    /// These bytes were sent to the device. What has come of it, if that ends it.
+    pub fn fetch(&mut self, first: u64, length: u64, now: Timestamp, steady: Timestamp) -> Option<AttemptOutcome> {
+        let attempt = &mut self.attempt;
+        self.moved = steady;
+        attempt.sent_bytes += length;
+        if first <= attempt.fetched_bytes {
+            attempt.fetched_bytes = attempt.fetched_bytes.max(first + length);
+        }
+        let whole = attempt.step.length_bytes;
+        let is_round_and_round = match self.fetched {
+            // All of it once more, though it had all of it.
+            Some((_, sent_before)) => attempt.sent_bytes - sent_before >= whole,
+            None if attempt.fetched_bytes >= whole => {
+                attempt.fetched_at = Some(now);
+                self.fetched = Some((steady, attempt.sent_bytes));
+                false
+            }
+            None => attempt.sent_bytes >= whole.saturating_mul(MOST_FETCHES),
+        };
+        is_round_and_round.then_some(AttemptOutcome::Failed)
+    }
+}
+
+#[cfg(test)]
+mod tests;
