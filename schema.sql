@@ -117,6 +117,78 @@ CREATE TABLE group_packages (
 
 CREATE INDEX group_packages_by_package ON group_packages (package_id);
 
+-- What was offered to a device, and what came of it: one row for each time that a device was to install a package.
+CREATE TABLE attempts (
+    -- Grows with time.
+    id INTEGER PRIMARY KEY,
+    -- The device.
+    device_id INTEGER NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
+    -- The group that wanted it; it may be gone.
+    group_id INTEGER NOT NULL,
+    -- The package; it may be gone.
+    package_id INTEGER NOT NULL,
+    -- Its length.
+    length_bytes INTEGER NOT NULL,
+    -- The version that the device ran.
+    from_version TEXT NOT NULL,
+    -- The version that the package brings.
+    to_version TEXT NOT NULL,
+    -- The version that the group's policy named.
+    target TEXT NOT NULL,
+    -- The packages up to the target, this one first: a JSON array of numbers.
+    path TEXT NOT NULL CHECK (json_valid(path)),
+    -- When it was first offered.
+    offered_at INTEGER NOT NULL,
+    -- How often it was offered.
+    offers INTEGER NOT NULL,
+    -- How many bytes the device has of it, from its beginning on; as of the last write.
+    fetched_bytes INTEGER NOT NULL,
+    -- How many bytes were sent in all; as of the last write.
+    sent_bytes INTEGER NOT NULL,
+    -- When the device had all of it. NULL: it has not.
+    fetched_at INTEGER,
+    -- When it was over. NULL: it goes on.
+    ended_at INTEGER,
+    -- What came of it: 'succeeded', 'reverted', 'failed', 'superseded' or 'expired'. NULL: it goes on.
+    outcome TEXT,
+    -- Whether a person has said that its failure does not count.
+    is_forgiven INTEGER NOT NULL DEFAULT 0,
+    CHECK ((ended_at IS NULL) = (outcome IS NULL))
+) STRICT;
+
+CREATE INDEX attempts_by_device ON attempts (device_id, id);
+
+CREATE INDEX attempts_by_target ON attempts (group_id, target, id);
+
+CREATE INDEX attempts_that_go_on ON attempts (id) WHERE outcome IS NULL;
+
+-- How the devices of a group get new versions. No row: as they ask.
+CREATE TABLE group_rollouts (
+    -- The group; this goes with it.
+    group_id INTEGER PRIMARY KEY REFERENCES groups (id) ON DELETE CASCADE,
+    -- When packages are offered, such as 'mon-fri 22:00-06:00'. NULL: always.
+    hours TEXT,
+    -- Whose clocks that is by: a name of the IANA's database.
+    time_zone TEXT,
+    -- After so many failures of one package a device pauses. 0: never.
+    max_failures INTEGER NOT NULL,
+    -- Offers stop when more than so many percent of the devices that tried have failed. NULL: never.
+    halt_percent INTEGER,
+    -- And at least so many.
+    halt_devices INTEGER,
+    -- How many devices may be between offer and outcome at once. NULL: all.
+    max_parallel INTEGER,
+    -- How many devices must have reached the target before the rest begins. NULL: none.
+    first_devices INTEGER,
+    -- Since when offers have stopped. NULL: they have not.
+    halted_at INTEGER,
+    -- The version that devices were to reach then; with another one offers go on.
+    halted_target TEXT,
+    CHECK ((hours IS NULL) = (time_zone IS NULL)),
+    CHECK ((halt_percent IS NULL) = (halt_devices IS NULL)),
+    CHECK ((halted_at IS NULL) = (halted_target IS NULL))
+) STRICT;
+
 -- Uploads that can be resumed and are not packages yet. Each has its file.
 CREATE TABLE uploads (
     -- The upload's name in URLs, and its file's in the package folder.

@@ -19,7 +19,7 @@ use crate::http::serve::{Limits, serve};
 use crate::http::{Addresses, Api, route};
 use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
-use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept};
+use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept, attempts};
 use crate::usecase::audit_log;
 use crate::usecase::claim;
 use crate::usecase::log_in::LoginError;
@@ -27,6 +27,7 @@ use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
 use crate::usecase::scrub::Scrubber;
 use crate::usecase::sweep::{mark_incomplete, sweep};
+use crate::usecase::track_progress::Tracker;
 
 /// How often what devices reported is written, if anything is new: what they report may lag so far behind on disk.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(30);
@@ -75,6 +76,7 @@ pub struct Running {
     /// What serves, and what is done beside that: each ends with the shutdown.
     tasks: Vec<JoinHandle<()>>,
     store: Store,
+    tracker: Arc<Tracker>,
     _locks: Vec<InstanceLock>,
 }
 
@@ -114,6 +116,7 @@ impl App {
         let provider = provider.map(|provider| IdentityProvider::new(provider, store.clock().clone())).transpose()?;
         let room = Room::new(store.clone(), packages.clone(), config.storage_limits);
         let uploads = ResumableUploads::new(store.clone(), packages.clone(), room.clone(), config.upload_lifetime);
+        let tracker = Arc::new(Tracker::restore(&store).await?);
         let api = Arc::new(Api {
             room,
             uploads: uploads.clone(),
@@ -122,7 +125,7 @@ impl App {
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             download_urls: config.download_urls,
             authentication_is_off: config.authentication_is_off,
-            ..Api::new(store.clone(), packages, keys)
+            ..Api::new(store.clone(), packages, keys, tracker.clone())
         });
         let address = listener.local_addr()?;
         let shutdown = CancellationToken::new();
@@ -130,10 +133,11 @@ impl App {
         let hurry = CancellationToken::new();
         let retention = config.audit_retention;
         let (saved, pruned, tried) = (store.clone(), store.clone(), store.clone());
-        let saving = every(PRESENCE_INTERVAL, shutdown.clone(), move || save_presence(saved.clone()));
+        let (kept, stale) = (tracker.clone(), tracker.clone());
+        let saving = every(PRESENCE_INTERVAL, shutdown.clone(), move || save_news(saved.clone(), kept.clone()));
         let trying = every(WRITE_TRIAL_INTERVAL, shutdown.clone(), move || try_writing_again(tried.clone()));
-        let expiring = every(EXPIRE_INTERVAL, shutdown.clone(), move || expire_uploads(uploads.clone()));
-        let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune_audit_log(pruned.clone(), retention));
+        let expiring = every(EXPIRE_INTERVAL, shutdown.clone(), move || expire(uploads.clone(), stale.clone()));
+        let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune(pruned.clone(), retention));
         let tasks = vec![
             tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone())),
             tokio::spawn(saving),
@@ -144,7 +148,7 @@ impl App {
             tokio::spawn(scrub(scrubber, shutdown.clone())),
         ];
         let claim_code = offer.map(|(_, code)| code);
-        Ok(Running { address, claim_code, shutdown, hurry, tasks, store, _locks: locks })
+        Ok(Running { address, claim_code, shutdown, hurry, tasks, store, tracker, _locks: locks })
     }
 }
 
@@ -162,7 +166,7 @@ impl Running {
                 tracing::error!(%error, "a part of the server ended badly");
             }
         }
-        save_presence(self.store.clone()).await;
+        save_news(self.store.clone(), self.tracker).await;
         self.store.close().await;
     }
 }
@@ -181,8 +185,9 @@ async fn try_writing_again(store: Store) {
     store.try_writing_again().await;
 }
 
-/// Gives up uploads that nobody goes on with.
-async fn expire_uploads(uploads: ResumableUploads) {
+/// Gives up uploads and attempts that do not go on.
+async fn expire(uploads: ResumableUploads, tracker: Arc<Tracker>) {
+    tracker.expire();
     match uploads.expire().await {
         Ok(0) => {}
         Ok(count) => tracing::info!(uploads = count, "gave up uploads that nobody went on with"),
@@ -190,8 +195,11 @@ async fn expire_uploads(uploads: ResumableUploads) {
     }
 }
 
-/// Takes old entries out of the audit log.
-async fn prune_audit_log(store: Store, retention: AuditRetention) {
+/// Takes old entries out of the audit log and old attempts out of the history.
+async fn prune(store: Store, retention: AuditRetention) {
+    if let Err(error) = store.write(attempts::prune).await {
+        tracing::warn!(%error, "could not take old attempts out of the history; will try again");
+    }
     match audit_log::prune(&store, retention).await {
         Ok(0) => {}
         Ok(entries) => tracing::info!(entries, "took the oldest entries out of the audit log"),
@@ -227,8 +235,11 @@ fn report_sweep(Swept { files, bytes }: Swept) {
     }
 }
 
-/// Writes what devices reported, if anything is new.
-async fn save_presence(store: Store) {
+/// Writes what devices reported and what came of offers, if anything is new.
+async fn save_news(store: Store, tracker: Arc<Tracker>) {
+    if let Err(error) = tracker.save(&store).await {
+        tracing::warn!(%error, "could not write what came of offers; will try again");
+    }
     if let Err(error) = store.save_presence().await {
         tracing::warn!(%error, "could not write what devices reported; will try again");
     }

@@ -1,6 +1,7 @@
 //! What goes to disk because devices poll.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,11 +13,14 @@ use tender::clock::{Clock, ManualTime};
 use tender::domain::{DeviceReport, Metadata};
 use tender::store::Store;
 use tender::usecase::check_update::{Planner, check_update};
+use tender::usecase::track_progress::Tracker;
 
 use crate::fleet::{DEVICES, Fleet, reported};
 use crate::table::Row;
 
 /// How often a watcher looks; commits that are nearer to one another count as one.
+/// Where all devices ask from.
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const LOOK: Duration = Duration::from_millis(20);
 /// How often each device polls, and in how much time by the store's clock.
 const POLLS: u32 = 10;
@@ -83,12 +87,13 @@ pub fn of_one_flush(fleet: &Fleet) -> Vec<Row> {
 
 async fn poll(store: &Store, time: &ManualTime) {
     let planner = Planner::default();
+    let tracker = Tracker::restore(store).await.unwrap();
     for _ in 0..POLLS {
         time.advance(POLL_TIME / POLLS);
         for device in 0..DEVICES {
             let metadata: Metadata = serde_json::from_value(reported(device)).unwrap();
             let report = DeviceReport::for_update_check(metadata).unwrap();
-            check_update(store, &planner, report).await.unwrap();
+            check_update(store, &planner, &tracker, report, Some(ADDRESS)).await.unwrap();
         }
     }
 }

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 pub use jiff::tz::TimeZone;
+use jiff::tz::TimeZoneDatabase;
 use serde::Deserialize;
 
 use super::{Invalid, Timestamp};
@@ -52,6 +53,23 @@ impl Hours {
 }
 
 impl LocalHours {
+    /// These hours by the clocks of the zone that has this name in the IANA's database.
+    pub fn by_name(hours: Hours, zone: &str) -> Result<Self, Invalid> {
+        let unknown = |_| Invalid::new(format!("there is no time zone \"{zone}\": give one such as Europe/Berlin"));
+        let zone = TimeZoneDatabase::bundled().get(zone).map_err(unknown)?;
+        Ok(hours.local(zone))
+    }
+
+    /// The hours, without their place.
+    pub fn hours(&self) -> &Hours {
+        &self.hours
+    }
+
+    /// The name of the zone; `None` if it has none.
+    pub fn zone_name(&self) -> Option<&str> {
+        self.zone.iana_name()
+    }
+
     /// Whether it is one of these hours.
     pub fn contains(&self, at: Timestamp) -> bool {
         let second = second_of_week(at, &self.zone);

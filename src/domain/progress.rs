@@ -116,12 +116,7 @@ impl Progress {
         moment: Moment,
         step: impl FnOnce() -> Step,
     ) -> Option<Hold> {
-        let next = proposal.map(|proposal| (proposal.group, proposal.package));
-        if let Some(live) = self.live.get(&device)
-            && let Some(outcome) = live.judge(Sign { runs, next }, moment.steady)
-        {
-            self.end(device, outcome, moment.now);
-        }
+        self.see(device, runs, proposal, moment);
         let proposal = proposal?;
         self.halt_if_too_many_failed(proposal, moment.now);
         if let Some(hold) = self.hold(device, proposal, moment.now) {
@@ -132,6 +127,16 @@ impl Progress {
             None => self.begin(device, step(), moment),
         }
         None
+    }
+
+    /// A device shows what it runs. What became of its last attempt is noted.
+    pub fn see(&mut self, device: DeviceId, runs: &str, proposal: Option<&Proposal<'_>>, moment: Moment) {
+        let next = proposal.map(|proposal| (proposal.group, proposal.package));
+        if let Some(live) = self.live.get(&device)
+            && let Some(outcome) = live.judge(Sign { runs, next }, moment.steady)
+        {
+            self.end(device, outcome, moment.now);
+        }
     }
 
     /// What holds a device back from what is proposed.

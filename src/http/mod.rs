@@ -47,6 +47,7 @@ use crate::usecase::log_in::Doorkeeper;
 use crate::usecase::open_packages::OpenPackages;
 use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
+use crate::usecase::track_progress::Tracker;
 pub use device::download::OpenPackage;
 use device::{auth, download, update};
 pub use endpoint::RouteSummary;
@@ -74,6 +75,8 @@ pub struct Api {
     pub keys: Keys,
     /// The compiled plans.
     pub planner: Planner,
+    /// How far devices are with what they were offered.
+    pub tracker: Arc<Tracker>,
     /// Who is asked about tokens that are not our own.
     pub identity_provider: Option<IdentityProvider>,
     /// What slows down devices that ask for tokens too often.
@@ -98,7 +101,7 @@ pub struct Api {
 
 impl Api {
     /// With nothing configured.
-    pub fn new(store: Store, packages: PackageFolder, keys: Keys) -> Self {
+    pub fn new(store: Store, packages: PackageFolder, keys: Keys, tracker: Arc<Tracker>) -> Self {
         let room = Room::new(store.clone(), packages.clone(), StorageLimits::default());
         let uploads =
             ResumableUploads::new(store.clone(), packages.clone(), room.clone(), Duration::from_secs(24 * 60 * 60));
@@ -110,6 +113,7 @@ impl Api {
             open_packages: OpenPackages::default(),
             keys,
             planner: Planner::default(),
+            tracker,
             identity_provider: None,
             hold_back: HoldBack::default(),
             doorkeeper: Doorkeeper::default(),

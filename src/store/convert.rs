@@ -7,8 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::domain::{
-    CredentialHash, DeviceId, GroupId, GroupMetadata, KeyFingerprint, MacAddress, MacKey, Metadata, PackageId, Policy,
-    Sha256Digest, Timestamp, UserId,
+    AttemptId, CredentialHash, DeviceId, GroupId, GroupMetadata, KeyFingerprint, MacAddress, MacKey, Metadata,
+    PackageId, Policy, Sha256Digest, Timestamp, UserId,
 };
 
 macro_rules! integer_column {
@@ -28,6 +28,7 @@ macro_rules! integer_column {
 }
 
 integer_column! {
+    AttemptId: AttemptId, |id: AttemptId| id.0;
     DeviceId: DeviceId, |id: DeviceId| id.0;
     GroupId: GroupId, |id: GroupId| id.0;
     PackageId: PackageId, |id: PackageId| id.0;

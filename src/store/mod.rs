@@ -6,6 +6,7 @@
 
 pub mod access_tokens;
 mod activity;
+pub mod attempts;
 pub mod audit;
 mod blobs;
 pub mod clients;
@@ -23,6 +24,7 @@ mod presence;
 pub mod registrations;
 mod resumable;
 mod resumable_hash;
+pub mod rollouts;
 mod schema;
 pub mod sessions;
 mod space;

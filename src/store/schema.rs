@@ -20,6 +20,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/2.sql")),
         M::up(include_str!("migrations/3.sql")),
         M::up(include_str!("migrations/4.sql")),
+        M::up(include_str!("migrations/6.sql")),
     ])
 });
 
@@ -123,6 +124,7 @@ pub(super) fn latest_timestamp(connection: &Connection) -> rusqlite::Result<Opti
              -- The last one is the latest but for seconds, and need not be looked for.
              UNION ALL SELECT at FROM (SELECT at FROM audit_log ORDER BY id DESC LIMIT 1)
              UNION ALL SELECT max(last_seen_at) FROM sessions
+             UNION ALL SELECT offered_at FROM (SELECT offered_at FROM attempts ORDER BY id DESC LIMIT 1)
          )",
         [],
         |row| row.get(0),

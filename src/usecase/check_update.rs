@@ -6,12 +6,17 @@
 //! [`Presence`]: crate::store::Presence
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use super::hear_device::hear_device;
+use super::track_progress::Tracker;
+use crate::domain::attempt::Step;
+use crate::domain::progress::Proposal;
 use crate::domain::resolver::{Outcome, Plan, State};
+use crate::domain::rollout::Rollout;
 use crate::domain::{DeviceReport, GroupId, Metadata, Package, Policy, keys};
-use crate::store::{Change, Store, StoreError, groups, packages};
+use crate::store::{Assignment, Change, Store, StoreError, groups, packages, rollouts};
 
 /// Outcomes that one plan remembers; with more states than that it starts over.
 const REMEMBERED_OUTCOMES: usize = 4096;
@@ -56,6 +61,7 @@ struct GroupPlans {
     generation: u64,
     packages: Arc<[Package]>,
     policy: Policy,
+    rollout: Rollout,
     by_device_type: Mutex<HashMap<Box<str>, Arc<RememberingPlan>>>,
 }
 
@@ -65,22 +71,37 @@ struct RememberingPlan {
     outcomes: Mutex<HashMap<State, Outcome>>,
 }
 
-/// Notes that the device was heard, and says what it is to install.
-pub async fn check_update(store: &Store, planner: &Planner, report: DeviceReport) -> Result<UpdateCheck, StoreError> {
+/// Notes that the device was heard at `address`, and says what it is to install.
+pub async fn check_update(
+    store: &Store,
+    planner: &Planner,
+    tracker: &Tracker,
+    report: DeviceReport,
+    address: Option<IpAddr>,
+) -> Result<UpdateCheck, StoreError> {
     let heard = hear_device(store, &report.mac_address, Some(&report.metadata)).await?;
-    let Some(assignment) = heard else { return Ok(UpdateCheck::UnknownDevice) };
-    let Some(group) = assignment.group else { return Ok(UpdateCheck::NoUpdate) };
+    let Some(Assignment { device, group }) = heard else { return Ok(UpdateCheck::UnknownDevice) };
+    let runs = report.metadata.text(keys::SOFTWARE_VERSION).unwrap_or_default();
+    let nothing = || {
+        tracker.see(device, runs);
+        Ok(UpdateCheck::NoUpdate)
+    };
+    let Some(group) = group else { return nothing() };
     let device_type = report.metadata.text(keys::DEVICE_TYPE).unwrap_or_default();
     let plans = planner.of_group(store, group).await?;
-    match plans.for_device_type(device_type).outcome(&report.metadata).await? {
-        Outcome::Install(path) => {
-            Ok(UpdateCheck::Update(Offer { packages: plans.packages.clone(), position: path[0] }))
-        }
+    let path = match plans.for_device_type(device_type).outcome(&report.metadata).await? {
+        Outcome::Install(path) => path,
         Outcome::SearchTooLarge => {
             tracing::warn!(%group, device_type, "the group's packages have too many combinations to search");
-            Ok(UpdateCheck::NoUpdate)
+            return nothing();
         }
-        Outcome::UpToDate | Outcome::NoTarget | Outcome::NoPath => Ok(UpdateCheck::NoUpdate),
+        Outcome::UpToDate | Outcome::NoTarget | Outcome::NoPath => return nothing(),
+    };
+    let offer = Offer { packages: plans.packages.clone(), position: path[0] };
+    let proposal = plans.proposal(group, offer.package());
+    match tracker.check(device, address, runs, &proposal, || plans.step(group, runs, &path)) {
+        Some(_) => Ok(UpdateCheck::NoUpdate),
+        None => Ok(UpdateCheck::Update(offer)),
     }
 }
 
@@ -92,15 +113,16 @@ impl Planner {
         if let Some(plans) = kept.filter(|plans| plans.generation == generation) {
             return Ok(plans);
         }
-        let (policy, packages) = store
+        let (policy, packages, rollout) = store
             .read(move |connection| {
                 // A group that was deleted a moment ago has no packages and no target.
                 let policy = groups::policy(connection, group)?.unwrap_or_default();
-                Ok::<_, StoreError>((policy, packages::list_of_group(connection, group)?))
+                let packages = packages::list_of_group(connection, group)?;
+                Ok::<_, StoreError>((policy, packages, rollouts::find(connection, group)?))
             })
             .await?;
         let packages = packages.into();
-        let plans = Arc::new(GroupPlans { generation, packages, policy, by_device_type: Mutex::default() });
+        let plans = Arc::new(GroupPlans { generation, packages, policy, rollout, by_device_type: Mutex::default() });
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
         // Groups that are gone, or that no device asks for, go when something changed.
         groups.retain(|_, plans| plans.generation == generation);
@@ -110,6 +132,27 @@ impl Planner {
 }
 
 impl GroupPlans {
+    fn target(&self) -> &str {
+        self.policy.target().unwrap_or_default()
+    }
+
+    fn proposal(&self, group: GroupId, package: &Package) -> Proposal<'_> {
+        Proposal { group, package: package.id, target: self.target(), rollout: &self.rollout }
+    }
+
+    fn step(&self, group: GroupId, runs: &str, path: &[usize]) -> Step {
+        let package = &self.packages[path[0]];
+        Step {
+            group,
+            package: package.id,
+            length_bytes: package.length_bytes,
+            from_version: runs.to_owned(),
+            to_version: package.metadata().text(keys::SOFTWARE_VERSION).unwrap_or_default().to_owned(),
+            target: self.target().to_owned(),
+            path: path.iter().map(|position| self.packages[*position].id).collect(),
+        }
+    }
+
     fn for_device_type(&self, device_type: &str) -> Arc<RememberingPlan> {
         let mut plans = self.by_device_type.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plan) = plans.get(device_type) {

@@ -24,3 +24,4 @@ pub mod room;
 pub mod scrub;
 pub mod status;
 pub mod sweep;
+pub mod track_progress;

@@ -35,7 +35,8 @@ pub async fn check(api: Arc<Api>, holder: TokenHolder, (): (), mut request: Requ
     if holder.mac_address.is_some_and(|mac_address| mac_address.key() != report.mac_address.key()) {
         return Err(ApiError::Forbidden("the token was issued to a device with another MAC address".to_owned()));
     }
-    match check_update(&api.store, &api.planner, report).await? {
+    let address = api.addresses.client_address(&request.head);
+    match check_update(&api.store, &api.planner, &api.tracker, report, address).await? {
         UpdateCheck::Update(offer) => {
             let package = offer.package();
             Ok(reply::ok(&UpdateReply {

@@ -8,6 +8,7 @@ use serde_json::json;
 use tender::http::serve::{Limits, serve};
 use tender::http::{Api, route};
 use tender::installation::Installation;
+use tender::usecase::track_progress::Tracker;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -100,7 +101,8 @@ async fn slow_clients_lose_their_connection_and_others_get_their_place() {
     let admin = server.admin().await;
     // A second server on the same data, with little patience and little room.
     let Installation { store, keys, packages } = server.beside();
-    let api = Arc::new(Api::new(store, packages, keys));
+    let tracker = Arc::new(Tracker::restore(&store).await.unwrap());
+    let api = Arc::new(Api::new(store, packages, keys, tracker));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let shutdown = CancellationToken::new();

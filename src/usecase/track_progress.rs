@@ -1,0 +1,216 @@
+//! How far devices are with what they were offered: kept in memory, written when an attempt begins or ends, and told to
+//! whoever asks.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::clock::Clock;
+use crate::domain::attempt::{Attempt, Step};
+use crate::domain::progress::{GroupProgress, Moment, News, Progress, Proposal};
+use crate::domain::rollout::{Failures, Hold};
+use crate::domain::{Deed, DeviceId, GroupId, PackageId};
+use crate::store::attempts::Filter;
+use crate::store::{Store, StoreError, attempts, audit, rollouts};
+
+/// How many devices behind one address are told apart while they fetch the same package.
+const KNOWN_BEHIND_ADDRESS: usize = 64;
+
+/// How far all devices are.
+pub struct Tracker {
+    clock: Clock,
+    tracked: Mutex<Tracked>,
+}
+
+#[derive(Default)]
+struct Tracked {
+    progress: Progress,
+    /// What is not on disk.
+    unsaved: Vec<News>,
+    /// Which devices were offered a package at an address, the latest last: a download does not say whose it is.
+    offered: HashMap<(IpAddr, PackageId), Vec<DeviceId>>,
+}
+
+impl Tracker {
+    /// Takes up what was under way when the server stopped.
+    pub async fn restore(store: &Store) -> Result<Self, StoreError> {
+        let clock = store.clock().clone();
+        let moment = moment(&clock);
+        let restoring = store.read(move |connection| {
+            let mut progress = Progress::new(attempts::latest(connection)?);
+            attempts::visit_those_that_count(connection, |attempt| progress.restore(attempt, moment))?;
+            for (group, target, since) in rollouts::halted(connection)? {
+                progress.restore_halt(group, &target, since);
+            }
+            Ok::<_, StoreError>(progress)
+        });
+        let tracked = Tracked { progress: restoring.await?, ..Tracked::default() };
+        Ok(Self { clock, tracked: Mutex::new(tracked) })
+    }
+
+    /// A device asks that is to install nothing.
+    pub fn see(&self, device: DeviceId, runs: &str) {
+        let moment = moment(&self.clock);
+        self.lock().progress.see(device, runs, None, moment);
+    }
+
+    /// A device asks that is to do what `proposal` says, from `address`. `None`: it is to do it now; see [`Progress::check`].
+    pub fn check(
+        &self,
+        device: DeviceId,
+        address: Option<IpAddr>,
+        runs: &str,
+        proposal: &Proposal<'_>,
+        step: impl FnOnce() -> Step,
+    ) -> Option<Hold> {
+        let moment = moment(&self.clock);
+        let mut tracked = self.lock();
+        let hold = tracked.progress.check(device, runs, Some(proposal), moment, step);
+        if let (None, Some(address)) = (hold, address) {
+            let devices = tracked.offered.entry((address, proposal.package)).or_default();
+            if devices.last() != Some(&device) {
+                devices.retain(|known| *known != device);
+                devices.push(device);
+                if devices.len() > KNOWN_BEHIND_ADDRESS {
+                    devices.remove(0);
+                }
+            }
+        }
+        hold
+    }
+
+    /// See [`Progress::hold`].
+    pub fn hold(&self, device: DeviceId, proposal: &Proposal<'_>) -> Option<Hold> {
+        let now = self.clock.now();
+        self.lock().progress.hold(device, proposal, now)
+    }
+
+    /// See [`Progress::failures`].
+    pub fn failures(&self, device: DeviceId, package: PackageId, target: &str) -> Option<Failures> {
+        self.lock().progress.failures(device, package, target)
+    }
+
+    /// Which device it probably is that fetches a package at an address, from this byte on: of those that were offered it
+    /// there, the one that stopped at this byte, or else the one that asked last.
+    pub fn downloader(&self, address: IpAddr, package: PackageId, first: u64) -> Option<DeviceId> {
+        let tracked = self.lock();
+        let offered = tracked.offered.get(&(address, package))?;
+        let under_way =
+            |device: &&DeviceId| tracked.progress.live(**device).is_some_and(|attempt| attempt.step.package == package);
+        let stopped_here =
+            |device: &&DeviceId| tracked.progress.live(**device).is_some_and(|attempt| attempt.fetched_bytes == first);
+        let candidates = || offered.iter().rev().filter(under_way);
+        candidates().find(stopped_here).or_else(|| candidates().next()).copied()
+    }
+
+    /// Bytes of a package were sent to a device.
+    pub fn fetched(&self, device: DeviceId, package: PackageId, first: u64, length: u64) {
+        let moment = moment(&self.clock);
+        self.lock().progress.fetch(device, package, first, length, moment);
+    }
+
+    /// Ends what does not go on.
+    pub fn expire(&self) {
+        let moment = moment(&self.clock);
+        let mut tracked = self.lock();
+        tracked.progress.expire(moment);
+        let Tracked { progress, offered, .. } = &mut *tracked;
+        offered.retain(|(_, package), devices| {
+            devices.retain(|device| progress.live(*device).is_some_and(|attempt| attempt.step.package == *package));
+            !devices.is_empty()
+        });
+    }
+
+    /// Writes what is new. On failure it is kept for the next time.
+    pub async fn save(&self, store: &Store) -> Result<(), StoreError> {
+        let unsaved = {
+            let mut tracked = self.lock();
+            let news = tracked.progress.take_news();
+            tracked.unsaved.extend(news);
+            std::mem::take(&mut tracked.unsaved)
+        };
+        if unsaved.is_empty() {
+            return Ok(());
+        }
+        let writing = unsaved.clone();
+        let written = store
+            .write(move |tx| {
+                for news in &writing {
+                    match news {
+                        News::Begun(attempt) | News::Fetched(attempt) | News::Ended(attempt) => {
+                            attempts::put(tx, attempt)?;
+                        }
+                        News::Halted { group, target, at, .. } => rollouts::halt(tx, *group, target, *at)?,
+                    }
+                }
+                Ok::<_, StoreError>(())
+            })
+            .await;
+        if written.is_err() {
+            let mut tracked = self.lock();
+            let later = std::mem::replace(&mut tracked.unsaved, unsaved);
+            tracked.unsaved.extend(later);
+        }
+        written
+    }
+
+    /// The attempts that fit, latest first, at most `limit`: those that go on as they are at this moment.
+    pub async fn attempts(&self, store: &Store, filter: Filter, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        let stored = store.read(move |connection| attempts::page(connection, &filter, limit)).await?;
+        let mut known: HashMap<_, _> = stored.into_iter().map(|attempt| (attempt.id, attempt)).collect();
+        {
+            let mut tracked = self.lock();
+            let news = tracked.progress.take_news();
+            tracked.unsaved.extend(news);
+            for news in &tracked.unsaved {
+                if let News::Begun(attempt) | News::Fetched(attempt) | News::Ended(attempt) = news {
+                    known.insert(attempt.id, attempt.clone());
+                }
+            }
+            let live = tracked.progress.all_live().filter(|attempt| filter.takes(attempt));
+            known.extend(live.map(|attempt| (attempt.id, attempt.clone())));
+        }
+        let mut attempts: Vec<_> = known.into_values().filter(|attempt| filter.takes(attempt)).collect();
+        attempts.sort_unstable_by_key(|attempt| std::cmp::Reverse(attempt.id));
+        attempts.truncate(limit as usize);
+        Ok(attempts)
+    }
+
+    /// Where a group stands on its way to its target, if any of its devices has begun.
+    pub fn group(&self, group: GroupId) -> Option<GroupProgress> {
+        self.lock().progress.group(group).cloned()
+    }
+
+    /// A person has looked: offers go on in a group, and its failures do not count any more. `false` if nothing had stopped.
+    pub async fn resume(&self, store: &Store, group: GroupId, deed: Deed) -> Result<bool, StoreError> {
+        // What is not written could not be forgiven.
+        self.save(store).await?;
+        let resuming = store.write(move |tx| {
+            rollouts::resume(tx, group)?;
+            attempts::forgive_group(tx, group)?;
+            audit::append(tx, &deed.done(format!("group/{group}")))
+        });
+        resuming.await?;
+        Ok(self.lock().progress.resume(group))
+    }
+
+    /// A person has looked: a device does not pause any more. `false` if it had not failed.
+    pub async fn release(&self, store: &Store, device: DeviceId, deed: Deed) -> Result<bool, StoreError> {
+        self.save(store).await?;
+        let releasing = store.write(move |tx| {
+            attempts::forgive_device(tx, device)?;
+            audit::append(tx, &deed.done(format!("device/{device}")))
+        });
+        releasing.await?;
+        Ok(self.lock().progress.release(device))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tracked> {
+        // Rules that fail half way leave an attempt too many or too few, which the next check mends.
+        self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn moment(clock: &Clock) -> Moment {
+    Moment { now: clock.now(), steady: clock.steady() }
+}
