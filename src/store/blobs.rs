@@ -20,7 +20,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::activity::{Activity, InFlight};
 use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
-use crate::domain::{ArtifactKinds, Package, Sha256Digest, StorageDirectory};
+use crate::domain::{Artifact, ArtifactKinds, Flaw, Package, Sha256Digest, StorageDirectory, examine, is_artifact};
 
 /// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
 /// [`StorageDirectory`] cannot begin with a dot.
@@ -45,7 +45,7 @@ pub enum Claim {
     UnknownPackages,
 }
 
-/// Packages whose kinds are read at once: each may take some 16 MiB of memory.
+/// Artifacts that are looked at at once: each may take some 16 MiB of memory, and a processor.
 const JUDGING: usize = 2;
 
 /// The files in a package folder.
@@ -358,15 +358,16 @@ impl StagedFile {
         self.length_bytes
     }
 
-    /// What its payloads are, which says which scopes its upload needs.
-    pub async fn artifact_kinds(&self) -> Result<ArtifactKinds, StoreError> {
+    /// What is in it. Of a file that is no artifact only the beginning is read, of an artifact everything.
+    pub async fn examine(&self) -> Result<Result<Contents, Flaw>, StoreError> {
         let path = self.place.path().to_path_buf();
-        let turn = self.folder.judging.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
-        let reading = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            File::open(&path).and_then(ArtifactKinds::read).map_err(|error| StoreError::file(path, error))
-        });
-        reading.await.map_err(|_| StoreError::Abandoned)?
+        if !blocking(path.clone(), is_artifact).await? {
+            return Ok(Ok(Contents { kinds: ArtifactKinds::nonstandard(), artifact: None }));
+        }
+        let _turn = self.folder.judging.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
+        let kinds = blocking(path.clone(), ArtifactKinds::read).await?;
+        let examined = blocking(path, examine).await?;
+        Ok(examined.map(|artifact| Contents { kinds, artifact }))
     }
 
     /// Moves the file among the packages, so that power loss cannot undo it. Blocks.
@@ -384,6 +385,26 @@ impl StagedFile {
         let Self { folder, uuid, sha256, length_bytes, in_flight, .. } = self;
         Ok(PublishedFile { uuid, sha256, length_bytes, file, folder, _in_flight: in_flight })
     }
+}
+
+/// Reads a file on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    path: PathBuf,
+    read: impl FnOnce(File) -> io::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    let reading = tokio::task::spawn_blocking(move || {
+        File::open(&path).and_then(read).map_err(|error| StoreError::file(path, error))
+    });
+    reading.await.map_err(|_| StoreError::Abandoned)?
+}
+
+/// What is in an upload.
+#[derive(Debug, Clone)]
+pub struct Contents {
+    /// The kinds of its payloads, which say which scopes its upload needs.
+    pub kinds: ArtifactKinds,
+    /// What it says about itself; `None`: it is a plain file.
+    pub artifact: Option<Artifact>,
 }
 
 /// A file among the packages that has no row yet.

@@ -6,6 +6,7 @@
 
 pub mod access_tokens;
 mod activity;
+pub mod artifacts;
 pub mod audit;
 mod blobs;
 pub mod clients;
@@ -39,7 +40,8 @@ use rusqlite::Connection;
 use tokio::sync::Semaphore;
 
 pub use blobs::{
-    Claim, FolderFiles, Leftovers, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept, Upload, package_name,
+    Claim, Contents, FolderFiles, Leftovers, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept, Upload,
+    package_name,
 };
 pub use examination::Examination;
 pub use folder::{DataFolder, InstanceLock};

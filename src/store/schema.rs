@@ -20,6 +20,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/2.sql")),
         M::up(include_str!("migrations/3.sql")),
         M::up(include_str!("migrations/4.sql")),
+        M::up(include_str!("migrations/5.sql")),
     ])
 });
 
@@ -152,7 +153,7 @@ mod tests {
     #[test]
     fn every_earlier_schema_is_migrated_with_its_rows() {
         let folder = tempfile::tempdir().unwrap();
-        for version in 1..4 {
+        for version in 1..5 {
             let path = folder.path().join(format!("{version}.sqlite"));
             let mut earlier = Connection::open(&path).unwrap();
             earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();

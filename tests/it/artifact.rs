@@ -1,7 +1,9 @@
 //! Which scopes an upload needs, read from the package; and that nobody gets one past the reader.
 
+mod examination;
 mod hostile;
 mod properties;
+mod uploads;
 
 use std::cell::Cell;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
@@ -194,7 +196,7 @@ async fn a_complete_upload_says_what_kinds_of_payload_it_brings() {
         let mut upload = folder.begin_upload().unwrap();
         contents.chunks(1000).for_each(|piece| upload.write(piece).unwrap());
         let staged = upload.finish().unwrap();
-        assert_eq!(staged.artifact_kinds().await.unwrap().iter().collect::<Vec<_>>(), [kind]);
+        assert_eq!(staged.examine().await.unwrap().unwrap().kinds.iter().collect::<Vec<_>>(), [kind]);
         // It is still all there to be published.
         let published = staged.publish(None).unwrap();
         let path = folder.root().join(published.uuid.to_string());
@@ -203,6 +205,6 @@ async fn a_complete_upload_says_what_kinds_of_payload_it_brings() {
 
     let staged = folder.begin_upload().unwrap().finish().unwrap();
     std::fs::remove_dir_all(folder.root()).unwrap();
-    let error = staged.artifact_kinds().await.unwrap_err();
+    let error = staged.examine().await.unwrap_err();
     assert!(matches!(error, StoreError::File { .. }), "{error}");
 }
