@@ -198,8 +198,12 @@ impl<R: Read> Read for Tape<R> {
     /// Reads from the current entry.
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let wanted = buffer.len().min(usize::try_from(self.left_bytes).unwrap_or(usize::MAX));
+        // To some readers, no room for bytes is the end of them.
+        if wanted == 0 {
+            return Ok(0);
+        }
         let length = self.source.read(&mut buffer[..wanted])?;
-        if length == 0 && wanted > 0 {
+        if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.left_bytes -= length as u64;

@@ -3,9 +3,11 @@
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
+use lzma_rust2::XzReader;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use proptest::sample::Index;
+use proptest::sample::{Index, select};
+use ruzstd::decoding::StreamingDecoder;
 use tender::domain::ArtifactKind;
 
 use super::examination::examined;
@@ -32,10 +34,16 @@ fn mended(mut tar: Vec<u8>) -> Vec<u8> {
 }
 
 /// The contents of the payload's only file, read as a client would.
-fn payload(artifact: &[u8], compressed: bool) -> Option<Vec<u8>> {
+fn payload(artifact: &[u8], data_suffix: &str) -> Option<Vec<u8>> {
     let mut outer = tar::Archive::new(artifact);
-    let data = outer.entries().ok()?.last()?.ok()?;
-    let data: Box<dyn Read> = if compressed { Box::new(MultiGzDecoder::new(data)) } else { Box::new(data) };
+    let mut entries = outer.entries().ok()?.filter_map(Result::ok);
+    let data = entries.find(|entry| entry.path_bytes().starts_with(b"data/"))?;
+    let data: Box<dyn Read> = match data_suffix {
+        ".gz" => Box::new(MultiGzDecoder::new(data)),
+        ".xz" => Box::new(XzReader::new(data, true)),
+        ".zst" => Box::new(StreamingDecoder::new(data).ok()?),
+        _ => Box::new(data),
+    };
     let mut inner = tar::Archive::new(data);
     let mut file = inner.entries().ok()?.next()?.ok()?;
     let mut contents = Vec::new();
@@ -46,15 +54,14 @@ fn payload(artifact: &[u8], compressed: bool) -> Option<Vec<u8>> {
 const IMAGE: &[u8] = b"an image that is a little longer than a tar header's padding would hide";
 
 /// An artifact with [`IMAGE`].
-fn image(compressed: bool) -> Vec<u8> {
-    let suffix = if compressed { ".gz" } else { "" };
+fn image(data_suffix: &'static str) -> Vec<u8> {
     let blueprint = Blueprint::of_root_file_system("v2", &["dummy"], IMAGE);
-    Blueprint { header_suffix: suffix, data_suffix: suffix, ..blueprint }.bytes()
+    Blueprint { header_suffix: data_suffix, data_suffix, ..blueprint }.bytes()
 }
 
 #[test]
 fn every_changed_byte_of_a_payload_is_noticed() {
-    let whole = image(false);
+    let whole = image("");
     let data = position_of(&whole, "data/0000.tar") + 1024;
     assert_eq!(&whole[data..data + IMAGE.len()], IMAGE);
     for position in data..data + IMAGE.len() {
@@ -98,12 +105,12 @@ proptest! {
 
     #[test]
     fn what_is_called_verified_has_the_payload_that_was_made(
-        compressed in any::<bool>(),
+        suffix in select(&["", ".gz", ".xz", ".zst"]),
         changes in vec((any::<Index>(), any::<u8>()), 0..4),
         is_mended in any::<bool>(),
         cut in 0_usize..3000,
     ) {
-        let mut package = changed(image(compressed), &changes);
+        let mut package = changed(image(suffix), &changes);
         if is_mended {
             package = mended(package);
         }
@@ -112,7 +119,7 @@ proptest! {
             && artifact.version == Some(3)
             && artifact.unverified.is_none()
         {
-            let found = payload(&package, compressed);
+            let found = payload(&package, suffix);
             prop_assert_eq!(found.as_deref(), Some(IMAGE));
         }
     }

@@ -4,6 +4,8 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use lzma_rust2::{XzOptions, XzWriter};
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 use serde_json::{Value, json};
 use tar::{Builder, Header};
 
@@ -24,7 +26,7 @@ pub struct Blueprint {
     pub header: Files,
     /// The files of each payload.
     pub payloads: Vec<Files>,
-    /// What follows `header.tar` in its name: nothing or `.gz`.
+    /// What follows `header.tar` in its name, such as `.gz`.
     pub header_suffix: &'static str,
     /// What follows `.tar` in the names of the payloads.
     pub data_suffix: &'static str,
@@ -95,7 +97,17 @@ pub fn manifest(files: &Files) -> Vec<u8> {
 }
 
 fn compressed(contents: &[u8], suffix: &str) -> Vec<u8> {
-    if suffix == ".gz" { gzip(contents) } else { contents.to_vec() }
+    match suffix {
+        "" => contents.to_vec(),
+        ".gz" => gzip(contents),
+        ".xz" => {
+            let mut writer = XzWriter::new(Vec::new(), XzOptions::with_preset(1)).unwrap();
+            writer.write_all(contents).unwrap();
+            writer.finish().unwrap()
+        }
+        ".zst" => compress_to_vec(contents, CompressionLevel::Fastest),
+        _ => panic!("nothing compresses to {suffix}"),
+    }
 }
 
 /// What is in the header of an artifact with payloads of these types.
