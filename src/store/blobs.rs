@@ -364,10 +364,14 @@ impl StagedFile {
         if !blocking(path.clone(), is_artifact).await? {
             return Ok(Ok(Contents { kinds: ArtifactKinds::nonstandard(), artifact: None }));
         }
-        let _turn = self.folder.judging.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
-        let kinds = blocking(path.clone(), ArtifactKinds::read).await?;
-        let examined = blocking(path, examine).await?;
-        Ok(examined.map(|artifact| Contents { kinds, artifact }))
+        let turn = self.folder.judging.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
+        let reading = blocking(path, move |file| {
+            // For as long as it is read, also when nobody waits for the answer any more.
+            let _turn = turn;
+            let kinds = ArtifactKinds::read(&file)?;
+            Ok(examine(&file)?.map(|artifact| Contents { kinds, artifact }))
+        });
+        reading.await
     }
 
     /// Moves the file among the packages, so that power loss cannot undo it. Blocks.

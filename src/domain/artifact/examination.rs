@@ -173,7 +173,8 @@ impl Examiner {
     fn read_all(&mut self, tape: &mut Tape<impl Read>) -> Result<(), Stop> {
         while let Some(entry) = tape.next_entry()? {
             match self.read_entry(tape, &entry) {
-                Err(Stop::Unread(why)) => self.leave_unverified(why),
+                // Without the manifest, nothing can be said about the rest.
+                Err(Stop::Unread(why)) if self.manifest.is_some() => self.leave_unverified(why),
                 other => other?,
             }
         }
@@ -291,7 +292,10 @@ impl Examiner {
         if !self.has_header {
             return Err(Flaw::new("it has no header.tar"));
         }
-        if let Some(header) = self.header.as_ref().filter(|_| !self.is_augmented) {
+        if self.is_augmented {
+            return Ok(());
+        }
+        if let Some(header) = &self.header {
             self.compare_payloads(header)?;
         }
         let is_unread = |name: &str| {
@@ -307,7 +311,7 @@ impl Examiner {
     fn compare_payloads(&self, header: &Header) -> Result<(), Flaw> {
         let count = header.payloads.len();
         if let Some(index) = self.data.keys().find(|index| **index >= count) {
-            return Err(Flaw::new(format!("it has data/{index:04}.tar, but its header lists {count} payloads")));
+            return Err(Flaw::new(format!("it has data/{index:04}.tar, but its header lists no payload {index}")));
         }
         for (index, payload) in header.payloads.iter().enumerate() {
             match (self.data.get(&index), &payload.kind) {

@@ -56,11 +56,8 @@ pub(super) fn read<R: Read>(name: &str, mut tape: Tape<R>, intake: &mut Intake) 
         *payload = ArtifactPayload { kind: payload.kind.take(), ..info };
     }
     if let Some(index) = type_infos.keys().next() {
-        let count = header.payloads.len();
-        return Err(Flaw::new(format!(
-            "header-info in {name} lists {count} payloads, but there is headers/{index:04}"
-        ))
-        .into());
+        let sentence = format!("headers/{index:04}/type-info is in {name}, but header-info lists no payload {index}");
+        return Err(Flaw::new(sentence).into());
     }
     Ok(header)
 }

@@ -174,7 +174,7 @@ fn a_contradiction_is_told_with_its_place() {
         (changed(&good, |files| files.swap(1, 2)), "header.tar comes before its manifest".to_owned()),
         (
             changed(&good, |files| files.push(("data/0001.tar".to_owned(), tar(&Vec::new())))),
-            "it has data/0001.tar, but its header lists 1 payloads".to_owned(),
+            "it has data/0001.tar, but its header lists no payload 1".to_owned(),
         ),
         (
             changed(&good, |files| files.push(("a\nb\u{202e}".to_owned(), Vec::new()))),
@@ -216,7 +216,7 @@ fn a_header_that_contradicts_itself_is_told_with_its_place() {
         (Box::new(|it| it.header[1].0 = "headers/0001/type-info".to_owned()), "headers/0000/type-info is not there"),
         (
             Box::new(|it| it.header.push(("headers/0001/type-info".to_owned(), b"{}".to_vec()))),
-            "lists 1 payloads, but there is headers/0001",
+            "headers/0001/type-info is in header.tar, but header-info lists no payload 1",
         ),
         (Box::new(|it| it.header.push(it.header[1].clone())), "headers/0000/type-info is in header.tar twice"),
         (Box::new(|it| it.header.push(it.header[0].clone())), "header-info is in header.tar twice"),
@@ -232,7 +232,7 @@ fn a_header_that_contradicts_itself_is_told_with_its_place() {
             Box::new(|it| it.set_type_info(&json!({ "artifact_provides": { "rootfs-image.checksum": wrong_sum } }))),
             "rootfs-image.checksum in headers/0000/type-info is 0000",
         ),
-        (Box::new(|it| it.payloads.push(Vec::new())), "it has data/0001.tar, but its header lists 1 payloads"),
+        (Box::new(|it| it.payloads.push(Vec::new())), "it has data/0001.tar, but its header lists no payload 1"),
     ];
     for (change, expected) in cases {
         let mut blueprint = root_file_system();
@@ -264,6 +264,7 @@ fn what_is_not_understood_is_taken_with_the_reason() {
         (changed(&good, |files| files.insert(2, ("manifest-augment".to_owned(), Vec::new()))), "augmented manifest"),
         (changed(&good, |files| files.insert(3, ("header-augment.tar".to_owned(), Vec::new()))), "augmented header"),
         ([&good.bytes()[..], b"more"].concat(), "something follows its end"),
+        (changed(&good, |files| files[1].1 = vec![b'x'; 2_000_000]), "manifest is longer than"),
     ];
     for (package, expected) in cases {
         let artifact = read(&package);
