@@ -126,11 +126,11 @@ impl Submission {
     pub fn metadata(&self, artifact: Option<&Artifact>) -> Metadata {
         let offered = artifact.map(Artifact::metadata).unwrap_or_default();
         let is_given = |key: &str| self.metadata.text(key).is_some_and(|value| !value.trim().is_empty());
-        // Devices that get another version than the artifact's name may well report others before it, too.
+        // Devices that know the version by another name than the artifact's do so before it, too.
         let is_renamed = is_given(keys::SOFTWARE_VERSION)
             && self.metadata.text(keys::SOFTWARE_VERSION) != offered.text(keys::SOFTWARE_VERSION);
-        let offered =
-            offered.iter().filter(|(key, _)| !is_given(key) && !(is_renamed && key.starts_with(keys::REQUIRES_PREFIX)));
+        let is_left = |key: &str| is_given(key) || (is_renamed && key.starts_with(keys::REQUIRES_PREFIX));
+        let offered = offered.iter().filter(|(key, _)| !is_left(key));
         self.metadata.iter().chain(offered).map(|(key, value)| (key, value.clone())).collect()
     }
 

@@ -158,11 +158,16 @@ mod tests {
             let mut earlier = Connection::open(&path).unwrap();
             earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
             MIGRATIONS.to_version(&mut earlier, version).unwrap();
-            earlier.execute_batch("INSERT INTO facts (name, value) VALUES ('installation', x'01')").unwrap();
+            let rows = "INSERT INTO facts (name, value) VALUES ('installation', x'01');
+                 INSERT INTO packages VALUES (1, 0, zeroblob(32), 1, 'u1', NULL, '{}');";
+            earlier.execute_batch(rows).unwrap();
             drop(earlier);
             let migrated = open_latest(&path).unwrap();
-            let kept: i64 = migrated.query_row("SELECT count(*) FROM facts", [], |row| row.get(0)).unwrap();
-            assert_eq!(kept, 1, "version {version}");
+            for (table, expected) in [("facts", 1), ("packages", 1), ("artifacts", 0)] {
+                let count = format!("SELECT count(*) FROM {table}");
+                let kept: i64 = migrated.query_row(&count, [], |row| row.get(0)).unwrap();
+                assert_eq!(kept, expected, "version {version}, {table}");
+            }
         }
     }
 

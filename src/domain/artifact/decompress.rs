@@ -21,7 +21,8 @@ const GIBIBYTE: u64 = 1024 * 1024 * 1024;
 const BUFFER_BYTES: usize = 64 * 1024;
 
 /// The contents of a tar whose name ends in `.tar` and `suffix`; `None`: it is compressed in a way that is not known here.
-/// What is unpacked is taken from `left_bytes`. Reading fails with [`TooMuch`] when nothing is left, or too much memory is needed.
+/// What is unpacked is taken from `left_bytes`. Reading fails with [`Unsupported`] when nothing is left, or too
+/// much memory is needed.
 pub(super) fn decompressed<'a>(
     contents: impl Read + 'a,
     suffix: &str,
@@ -38,23 +39,25 @@ pub(super) fn decompressed<'a>(
     Some(Box::new(Limited { unpacked, left_bytes }))
 }
 
-/// It needs more than it gets here.
+/// It may be right, but is not unpacked here: why.
 #[derive(Debug)]
-pub(super) enum TooMuch {
-    Unpacked,
+pub(super) enum Unsupported {
+    Length,
     Memory,
+    Method,
 }
 
-impl fmt::Display for TooMuch {
+impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unpacked => write!(f, "there are more than {} GiB to unpack", UNPACKED_LIMIT_BYTES / GIBIBYTE),
+            Self::Length => write!(f, "there are more than {} GiB to unpack", UNPACKED_LIMIT_BYTES / GIBIBYTE),
             Self::Memory => write!(f, "unpacking takes more than {} MiB of memory", WINDOW_LIMIT_BYTES / (1024 * 1024)),
+            Self::Method => f.write_str("unpacking takes a filter or a dictionary that is not known here"),
         }
     }
 }
 
-impl Error for TooMuch {}
+impl Error for Unsupported {}
 
 /// xz.
 struct Xz<R: Read>(XzReader<R>);
@@ -62,7 +65,8 @@ struct Xz<R: Read>(XzReader<R>);
 impl<R: Read> Read for Xz<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read(buffer).map_err(|error| match error.kind() {
-            io::ErrorKind::OutOfMemory => io::Error::other(TooMuch::Memory),
+            io::ErrorKind::OutOfMemory => io::Error::other(Unsupported::Memory),
+            io::ErrorKind::Unsupported => io::Error::other(Unsupported::Method),
             _ => error,
         })
     }
@@ -100,7 +104,8 @@ impl<R: BufRead> Read for Zstandard<R> {
                     self.is_in_frame = false;
                     io::copy(&mut (&mut self.frames).take(length.into()), &mut io::sink())?;
                 }
-                Err(FrameDecoderError::WindowSizeTooBig { .. }) => return Err(io::Error::other(TooMuch::Memory)),
+                Err(FrameDecoderError::WindowSizeTooBig { .. }) => return Err(io::Error::other(Unsupported::Memory)),
+                Err(FrameDecoderError::DictNotProvided { .. }) => return Err(io::Error::other(Unsupported::Method)),
                 Err(error) => return Err(io_error(&error)),
             }
         }
@@ -129,7 +134,7 @@ impl<R: Read> Read for Limited<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let length = self.unpacked.read(buffer)?;
         *self.left_bytes =
-            self.left_bytes.checked_sub(length as u64).ok_or_else(|| io::Error::other(TooMuch::Unpacked))?;
+            self.left_bytes.checked_sub(length as u64).ok_or_else(|| io::Error::other(Unsupported::Length))?;
         Ok(length)
     }
 }
@@ -191,7 +196,7 @@ mod tests {
         let too_much = |result: io::Result<Vec<u8>>| {
             matches!(
                 result.unwrap_err().get_ref().and_then(<dyn Error + Send + Sync>::downcast_ref),
-                Some(TooMuch::Memory)
+                Some(Unsupported::Memory)
             )
         };
         // The highest preset has a dictionary of 64 MiB, whatever is in it.

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use sha2::{Digest, Sha256};
 use tar::{EntryType, Header, PaxExtensions};
 
-use super::decompress::TooMuch;
+use super::decompress::Unsupported;
 use super::examination::quoted;
 use crate::domain::Sha256Digest;
 
@@ -187,7 +187,7 @@ impl<R: Read> Tape<R> {
     /// What an error of the source says about the tar.
     pub(super) fn trouble(&self, error: &io::Error) -> Trouble {
         match error.get_ref() {
-            Some(inner) if inner.is::<TooMuch>() => Trouble::Unread(inner.to_string()),
+            Some(inner) if inner.is::<Unsupported>() => Trouble::Unread(inner.to_string()),
             _ if error.kind() == io::ErrorKind::UnexpectedEof => self.cut_within(),
             _ => Trouble::Damaged(format!("{} cannot be unpacked ({error})", quoted(&self.current))),
         }

@@ -194,7 +194,7 @@ fn a_contradiction_is_told_with_its_place() {
         ),
         (
             changed(&Blueprint { data_suffix: ".gz", ..root_file_system() }, |files| {
-                *files[3].1.last_mut().unwrap() ^= 1
+                *files[3].1.last_mut().unwrap() ^= 1;
             }),
             "in data/0000.tar.gz, root.img cannot be unpacked".to_owned(),
         ),
