@@ -45,7 +45,7 @@ pub enum Claim {
     UnknownPackages,
 }
 
-/// Artifacts that are looked at at once: each may take some 16 MiB of memory, and a processor.
+/// Artifacts that are looked at at once: each may take a processor, and some 40 MiB of memory if it is compressed for that.
 const JUDGING: usize = 2;
 
 /// The files in a package folder.

@@ -8,10 +8,10 @@ mod uploads;
 use std::cell::Cell;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
-use tender::domain::{ArtifactKind, ArtifactKinds, Scopes};
+use tender::domain::{ArtifactKind, ArtifactKinds, Scopes, examine};
 use tender::store::{PackageFolder, StoreError};
 
-use crate::harness::artifact::{artifact, artifact_files, gzip, header_files, tar};
+use crate::harness::artifact::{Blueprint, artifact, artifact_files, gzip, header_files, tar};
 use crate::harness::contents;
 
 /// How much may be read of any package.
@@ -180,6 +180,16 @@ fn a_package_that_cannot_be_read_is_an_error_wherever_that_shows() {
             assert_eq!(error.to_string(), "the disk is broken");
         }
     }
+}
+
+#[test]
+fn a_disk_that_fails_is_no_flaw_of_an_artifact() {
+    let package = Blueprint::of_root_file_system("v2", &["dummy"], &contents(200_000)).bytes();
+    for fails_after_bytes in (0..=package.len()).step_by(1000).chain([package.len()]) {
+        let watched = Watched { fails_after_bytes, ..Watched::new(Cursor::new(&package)) };
+        assert_eq!(examine(watched).unwrap_err().to_string(), "the disk is broken", "{fails_after_bytes}");
+    }
+    assert!(examine(Watched::new(Cursor::new(&package))).unwrap().is_ok());
 }
 
 #[tokio::test]

@@ -192,19 +192,20 @@ mod tests {
     }
 
     #[test]
-    fn what_needs_much_memory_is_not_unpacked() {
-        let too_much = |result: io::Result<Vec<u8>>| {
-            matches!(
-                result.unwrap_err().get_ref().and_then(<dyn Error + Send + Sync>::downcast_ref),
-                Some(Unsupported::Memory)
-            )
+    fn what_takes_too_much_or_is_not_known_is_told_from_damage() {
+        let reason = |contents: &[u8], suffix| {
+            let error = unpacked(contents, suffix).unwrap_err();
+            let reason = error.get_ref().and_then(|inner| inner.downcast_ref::<Unsupported>());
+            reason.map_or_else(|| format!("damaged: {error}"), Unsupported::to_string)
         };
-        // The highest preset has a dictionary of 64 MiB, whatever is in it.
+        // The highest level has a dictionary of 64 MiB, whatever is in it.
         assert_eq!(unpacked(&xz(b"contents", 8), ".xz").unwrap(), b"contents");
-        assert!(too_much(unpacked(&xz(b"contents", 9), ".xz")));
-        // A frame that wants a window of 128 MiB.
-        let frame = [&0xfd2f_b528_u32.to_le_bytes()[..], &[0, 17 << 3, 1, 0, 0]].concat();
-        assert!(too_much(unpacked(&frame, ".zst")));
+        assert_eq!(reason(&xz(b"contents", 9), ".xz"), Unsupported::Memory.to_string());
+        let frame = |header: &[u8]| [&0xfd2f_b528_u32.to_le_bytes()[..], header, &[1, 0, 0]].concat();
+        // A window of 128 MiB; then dictionary 7.
+        assert_eq!(reason(&frame(&[0, 17 << 3]), ".zst"), Unsupported::Memory.to_string());
+        assert_eq!(reason(&frame(&[1, 0, 7]), ".zst"), Unsupported::Method.to_string());
+        assert_eq!(unpacked(&frame(&[0, 0]), ".zst").unwrap(), b"");
     }
 
     #[test]

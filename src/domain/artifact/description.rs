@@ -16,8 +16,9 @@ const TEXTS_LIMIT_BYTES: usize = 64 * 1024;
 /// What each text counts beside its length, so that many empty ones are not for free.
 const TEXT_OVERHEAD_BYTES: usize = 64;
 
-/// What an artifact says about itself. It is stored and shown in this form.
+/// What an artifact says about itself. It is stored and shown in this form: so fields may come, but none may go.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Artifact {
     /// `rdfm` or `mender`.
     pub format: String,
@@ -45,6 +46,7 @@ pub struct Artifact {
 
 /// One payload of an artifact.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ArtifactPayload {
     /// What kind it is, such as `rootfs-image`.
     #[serde(rename = "type")]

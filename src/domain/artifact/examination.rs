@@ -86,7 +86,7 @@ pub fn is_artifact(package: impl Read + Seek) -> io::Result<bool> {
 }
 
 /// Looks at a package, from its beginning wherever `package` stands; `None` if it is no artifact. Reads all of it, and keeps some
-/// megabytes in memory at worst. An error is one of `package` itself.
+/// megabytes in memory, up to 40 at worst. An error is one of `package` itself.
 ///
 /// What is not understood is taken as it is, with the reason in [`Artifact::unverified`]: another version of the format or
 /// another compression is not a mistake.
