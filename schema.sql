@@ -89,6 +89,15 @@ CREATE TABLE packages (
     metadata TEXT NOT NULL CHECK (json_valid(metadata))
 ) STRICT;
 
+-- What packages that are artifacts say about themselves, read when they were uploaded. No row: the package is a plain file,
+-- or was uploaded by a version that did not read artifacts.
+CREATE TABLE artifacts (
+    -- The package; this goes with it.
+    package_id INTEGER PRIMARY KEY REFERENCES packages (id) ON DELETE CASCADE,
+    -- Format, name, device types, what it provides and depends on, payloads and checksums, as the API shows them: a JSON object.
+    description TEXT NOT NULL CHECK (json_valid(description))
+) STRICT;
+
 -- What the files of packages were found to be when they were looked at again. No row: not since the upload.
 CREATE TABLE package_integrity (
     -- The package; this goes with it.

@@ -9,8 +9,8 @@
 //! by [`domain::resolver`], says which package is the first step on the shortest path to the version that the group's
 //! policy names. The device downloads that package, installs it, and asks again.
 //!
-//! A package comes in as a form ([`usecase::publish_package`]): hashed while it arrives, put on disk, moved into place, and
-//! only then known to the database. Later it is read again now and then ([`usecase::scrub`]), as disks forget.
+//! A package comes in as a form ([`usecase::publish_package`]): hashed while it arrives, put on disk, looked at, moved into
+//! place, and only then known to the database. Later it is read again now and then ([`usecase::scrub`]), as disks forget.
 //!
 //! [`app`] puts all of this together for [`cli`] and for the tests; [`config`] says how, [`installation`] opens the data,
 //! [`clock`] tells the time. People may have their tokens from elsewhere: [`identity_provider`] asks there, over [`tls`].

@@ -28,7 +28,7 @@ mod scope;
 mod timestamp;
 
 pub use account::{ClientName, CredentialHash, PasswordHash, Role, UserName};
-pub use artifact::{ArtifactKind, ArtifactKinds};
+pub use artifact::{Artifact, ArtifactKind, ArtifactKinds, ArtifactPayload, Flaw, examine, is_artifact};
 pub use audit::{Action, Actor, ActorKind, AuditEntry, AuditRecord, AuditRetention, Deed, Outcome};
 pub use byte_size::ByteSize;
 pub use concern::Concern;

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use uuid::Uuid;
 
-use super::{ByteSize, Invalid, Metadata, MetadataValue, PackageId, Timestamp, keys};
+use super::{Artifact, ByteSize, Invalid, Metadata, MetadataValue, PackageId, Timestamp, keys};
 
 const STORAGE_DIRECTORY_MAX_BYTES: usize = 512;
 const STORAGE_DIRECTORY_PART_MAX_BYTES: usize = 128;
+/// How many device types a sentence names.
+const DEVICE_TYPES_NAMED: usize = 8;
 
 /// The SHA-256 of a package's bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,6 +48,18 @@ impl FromStr for Sha256Digest {
     }
 }
 
+impl Serialize for Sha256Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Sha256Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 /// A stored package.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Package {
@@ -72,23 +87,66 @@ impl Package {
 /// What an uploader sends beside the file.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Submission {
-    /// What the package is.
-    pub description: PackageDescription,
-    /// What the file must be.
-    pub expected_sha256: Option<Sha256Digest>,
+    metadata: Metadata,
+    directory: Option<StorageDirectory>,
+    expected_sha256: Option<Sha256Digest>,
 }
 
 impl Submission {
-    /// Takes the text fields of an upload: those of the description, and the file's expected hash.
+    /// Takes the text fields of an upload: metadata, where the file is to be kept, and which hash it must have. Other keys under
+    /// `rdfm.storage.` are the server's.
     pub fn from_fields(fields: impl IntoIterator<Item = (String, String)>) -> Result<Self, Invalid> {
-        let (expected, fields): (Vec<_>, Vec<_>) =
-            fields.into_iter().partition(|(key, value)| key == keys::STORAGE_SHA256 && !value.is_empty());
-        let expected: Vec<Sha256Digest> = expected.iter().map(|(_, value)| value.parse()).collect::<Result<_, _>>()?;
-        if expected.windows(2).any(|pair| pair[0] != pair[1]) {
-            return Err(Invalid::new(format!("{} is there twice", keys::STORAGE_SHA256)));
+        let (mut directory, mut expected_sha256) = (None, None);
+        let mut pairs = Vec::new();
+        for (key, value) in fields {
+            if key == keys::STORAGE_DIRECTORY {
+                directory = if value.is_empty() { None } else { Some(StorageDirectory::parse(&value)?) };
+            } else if key == keys::STORAGE_SHA256 && !value.is_empty() {
+                let sha256 = value.parse()?;
+                if expected_sha256.replace(sha256).is_some_and(|before| before != sha256) {
+                    return Err(Invalid::new(format!("{} is there twice", keys::STORAGE_SHA256)));
+                }
+            } else if key == keys::STORAGE_SHA256 {
+                // An empty field of a form.
+            } else if key.starts_with(keys::STORAGE_PREFIX) {
+                return Err(Invalid::new(format!("the metadata key {key} is reserved by RDFM")));
+            } else {
+                pairs.push((key, MetadataValue::Text(value.into())));
+            }
         }
-        let fields = fields.into_iter().filter(|(key, _)| key != keys::STORAGE_SHA256);
-        Ok(Self { description: PackageDescription::from_fields(fields)?, expected_sha256: expected.first().copied() })
+        Ok(Self { metadata: pairs.into_iter().collect(), directory, expected_sha256 })
+    }
+
+    /// What the file must be, if that was said.
+    pub fn expected_sha256(&self) -> Option<Sha256Digest> {
+        self.expected_sha256
+    }
+
+    /// The metadata of the package: what was given, and for keys without a value what the artifact offers.
+    pub fn metadata(&self, artifact: Option<&Artifact>) -> Metadata {
+        let offered = artifact.map(Artifact::metadata).unwrap_or_default();
+        let is_given = |key: &str| self.metadata.text(key).is_some_and(|value| !value.trim().is_empty());
+        // Devices that know the version by another name than the artifact's do so before it, too.
+        let is_renamed = is_given(keys::SOFTWARE_VERSION)
+            && self.metadata.text(keys::SOFTWARE_VERSION) != offered.text(keys::SOFTWARE_VERSION);
+        let is_left = |key: &str| is_given(key) || (is_renamed && key.starts_with(keys::REQUIRES_PREFIX));
+        let offered = offered.iter().filter(|(key, _)| !is_left(key));
+        self.metadata.iter().chain(offered).map(|(key, value)| (key, value.clone())).collect()
+    }
+
+    /// What is stored with the package, with what the artifact offers. Version and device type must be there then.
+    pub fn describe(self, artifact: Option<&Artifact>) -> Result<PackageDescription, Invalid> {
+        let metadata = self.metadata(artifact);
+        PackageDescription::from_stored(metadata, self.directory).map_err(|invalid| {
+            match artifact.map(|artifact| &artifact.device_types[..]) {
+                Some(types @ [_, _, ..]) if invalid == PackageDescription::missing(keys::DEVICE_TYPE) => {
+                    let named: Vec<_> = types.iter().take(DEVICE_TYPES_NAMED).map(|name| format!("{name:?}")).collect();
+                    let more = if types.len() > named.len() { " and more" } else { "" };
+                    Invalid::new(format!("{invalid}: the artifact is for {}{more}; say for which", named.join(", ")))
+                }
+                _ => invalid,
+            }
+        })
     }
 }
 
@@ -100,31 +158,18 @@ pub struct PackageDescription {
 }
 
 impl PackageDescription {
-    /// Takes the text fields of an upload. Version and device type must be there; keys under `rdfm.storage.` are the
-    /// server's, but for the directory.
-    pub fn from_fields(fields: impl IntoIterator<Item = (String, String)>) -> Result<Self, Invalid> {
-        let mut directory = None;
-        let mut pairs = Vec::new();
-        for (key, value) in fields {
-            if key == keys::STORAGE_DIRECTORY {
-                directory = if value.is_empty() { None } else { Some(StorageDirectory::parse(&value)?) };
-            } else if key.starts_with(keys::STORAGE_PREFIX) {
-                return Err(Invalid::new(format!("the metadata key {key} is reserved by RDFM")));
-            } else {
-                pairs.push((key, MetadataValue::Text(value.into())));
-            }
-        }
-        Self::from_stored(pairs.into_iter().collect(), directory)
-    }
-
-    /// Puts together what was taken apart for storing. The same rules hold.
+    /// Puts together what was taken apart for storing. Version and device type must be there.
     pub fn from_stored(metadata: Metadata, directory: Option<StorageDirectory>) -> Result<Self, Invalid> {
         for key in [keys::SOFTWARE_VERSION, keys::DEVICE_TYPE] {
             if metadata.text(key).is_none_or(|value| value.trim().is_empty()) {
-                return Err(Invalid::new(format!("package metadata is missing {key}")));
+                return Err(Self::missing(key));
             }
         }
         Ok(Self { metadata, directory })
+    }
+
+    fn missing(key: &str) -> Invalid {
+        Invalid::new(format!("package metadata is missing {key}"))
     }
 
     /// The metadata, without the storage keys.
@@ -188,24 +233,22 @@ mod tests {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
+    fn describe(pairs: &[(&str, &str)]) -> Result<PackageDescription, Invalid> {
+        Submission::from_fields(fields(pairs))?.describe(None)
+    }
+
     #[test]
     fn version_and_device_type_are_required() {
         let both = [(keys::SOFTWARE_VERSION, "v1"), (keys::DEVICE_TYPE, "t")];
-        assert!(PackageDescription::from_fields(fields(&both)).is_ok());
-        assert!(PackageDescription::from_fields(fields(&both[..1])).is_err());
-        assert!(PackageDescription::from_fields(fields(&both[1..])).is_err());
-        assert!(PackageDescription::from_fields(fields(&[both[0], (keys::DEVICE_TYPE, " ")])).is_err());
+        assert!(describe(&both).is_ok());
+        assert!(describe(&both[..1]).is_err());
+        assert!(describe(&both[1..]).is_err());
+        assert!(describe(&[both[0], (keys::DEVICE_TYPE, " ")]).is_err());
     }
 
     #[test]
     fn storage_keys_are_reserved_but_for_the_directory() {
-        let with = |key, value| {
-            PackageDescription::from_fields(fields(&[
-                (keys::SOFTWARE_VERSION, "v1"),
-                (keys::DEVICE_TYPE, "t"),
-                (key, value),
-            ]))
-        };
+        let with = |key, value| describe(&[(keys::SOFTWARE_VERSION, "v1"), (keys::DEVICE_TYPE, "t"), (key, value)]);
         assert!(with(keys::LOCAL_UUID, "x").is_err());
         assert!(with("rdfm.storage.s3.bucket", "x").is_err());
         assert_eq!(with(keys::STORAGE_DIRECTORY, "").unwrap().directory(), None);

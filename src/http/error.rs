@@ -15,6 +15,7 @@ use crate::domain::{Invalid, Outcome};
 use crate::store::StoreError;
 use crate::usecase::grant_token::GrantError;
 use crate::usecase::log_in::LoginError;
+use crate::usecase::publish_package::Unfit;
 use crate::usecase::register_device::AuthorizationError;
 use crate::usecase::room::Refusal;
 
@@ -211,6 +212,16 @@ impl From<StoreError> for ApiError {
             return Self::PackagesAway;
         }
         Self::internal(error)
+    }
+}
+
+impl From<Unfit> for ApiError {
+    fn from(unfit: Unfit) -> Self {
+        let sentence = format!("{unfit}; nothing of it is kept");
+        match unfit {
+            Unfit::OtherContents(_) => Self::UnprocessableContent(sentence),
+            Unfit::Flawed(_) => Self::BadRequest(sentence),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use super::StoreError;
 use super::activity::{Activity, InFlight};
 use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
 use super::growing_file::GrowingFile;
-use crate::domain::{ArtifactKinds, Package, Sha256Digest, StorageDirectory};
+use crate::domain::{Artifact, ArtifactKinds, Flaw, Package, Sha256Digest, StorageDirectory, examine, is_artifact};
 
 /// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
 /// [`StorageDirectory`] cannot begin with a dot.
@@ -53,7 +53,7 @@ pub enum Claim {
 /// How far apart bytes are that tell whether those between them are in memory: less than what is read and forgotten at once.
 const SAMPLE_DISTANCE_BYTES: usize = 32 * 1024;
 
-/// Packages whose kinds are read at once: each may take some 16 MiB of memory.
+/// Artifacts that are looked at at once: each may take a processor, and some 40 MiB of memory if it is compressed for that.
 const JUDGING: usize = 2;
 
 /// The files in a package folder.
@@ -384,15 +384,20 @@ impl StagedFile {
         self.length_bytes
     }
 
-    /// What its payloads are, which says which scopes its upload needs.
-    pub async fn artifact_kinds(&self) -> Result<ArtifactKinds, StoreError> {
+    /// What is in it. Of a file that is no artifact only the beginning is read, of an artifact everything.
+    pub async fn examine(&self) -> Result<Result<Contents, Flaw>, StoreError> {
         let path = self.place.path().to_path_buf();
+        if !blocking(path.clone(), is_artifact).await? {
+            return Ok(Ok(Contents { kinds: ArtifactKinds::nonstandard(), artifact: None }));
+        }
         let turn = self.folder.judging.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
-        let reading = tokio::task::spawn_blocking(move || {
+        let reading = blocking(path, move |file| {
+            // For as long as it is read, also when nobody waits for the answer any more.
             let _turn = turn;
-            File::open(&path).and_then(ArtifactKinds::read).map_err(|error| StoreError::file(path, error))
+            let kinds = ArtifactKinds::read(&file)?;
+            Ok(examine(&file)?.map(|artifact| Contents { kinds, artifact }))
         });
-        reading.await.map_err(|_| StoreError::Abandoned)?
+        reading.await
     }
 
     /// Moves the file among the packages, so that power loss cannot undo it. Blocks.
@@ -410,6 +415,26 @@ impl StagedFile {
         let Self { folder, uuid, sha256, length_bytes, in_flight, .. } = self;
         Ok(PublishedFile { uuid, sha256, length_bytes, file, folder, _in_flight: in_flight })
     }
+}
+
+/// Reads a file on a thread that may block.
+async fn blocking<T: Send + 'static>(
+    path: PathBuf,
+    read: impl FnOnce(File) -> io::Result<T> + Send + 'static,
+) -> Result<T, StoreError> {
+    let reading = tokio::task::spawn_blocking(move || {
+        File::open(&path).and_then(read).map_err(|error| StoreError::file(path, error))
+    });
+    reading.await.map_err(|_| StoreError::Abandoned)?
+}
+
+/// What is in an upload.
+#[derive(Debug, Clone)]
+pub struct Contents {
+    /// The kinds of its payloads, which say which scopes its upload needs.
+    pub kinds: ArtifactKinds,
+    /// What it says about itself; `None`: it is a plain file.
+    pub artifact: Option<Artifact>,
 }
 
 /// A file among the packages that has no row yet.

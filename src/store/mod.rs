@@ -6,6 +6,7 @@
 
 pub mod access_tokens;
 mod activity;
+pub mod artifacts;
 pub mod attempts;
 pub mod audit;
 mod blobs;
@@ -43,8 +44,8 @@ use tokio::sync::Semaphore;
 
 pub use activity::InFlight;
 pub use blobs::{
-    Claim, FolderFiles, Leftovers, OWNER, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept, Upload,
-    package_name,
+    Claim, Contents, FolderFiles, Leftovers, OWNER, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept,
+    Upload, package_name,
 };
 pub use examination::Examination;
 pub use folder::{DataFolder, InstanceLock};

@@ -20,6 +20,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/2.sql")),
         M::up(include_str!("migrations/3.sql")),
         M::up(include_str!("migrations/4.sql")),
+        M::up(include_str!("migrations/5.sql")),
         M::up(include_str!("migrations/6.sql")),
     ])
 });
@@ -154,16 +155,21 @@ mod tests {
     #[test]
     fn every_earlier_schema_is_migrated_with_its_rows() {
         let folder = tempfile::tempdir().unwrap();
-        for version in 1..4 {
+        for version in 1..6 {
             let path = folder.path().join(format!("{version}.sqlite"));
             let mut earlier = Connection::open(&path).unwrap();
             earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
             MIGRATIONS.to_version(&mut earlier, version).unwrap();
-            earlier.execute_batch("INSERT INTO facts (name, value) VALUES ('installation', x'01')").unwrap();
+            let rows = "INSERT INTO facts (name, value) VALUES ('installation', x'01');
+                 INSERT INTO packages VALUES (1, 0, zeroblob(32), 1, 'u1', NULL, '{}');";
+            earlier.execute_batch(rows).unwrap();
             drop(earlier);
             let migrated = open_latest(&path).unwrap();
-            let kept: i64 = migrated.query_row("SELECT count(*) FROM facts", [], |row| row.get(0)).unwrap();
-            assert_eq!(kept, 1, "version {version}");
+            for (table, expected) in [("facts", 1), ("packages", 1), ("artifacts", 0)] {
+                let count = format!("SELECT count(*) FROM {table}");
+                let kept: i64 = migrated.query_row(&count, [], |row| row.get(0)).unwrap();
+                assert_eq!(kept, expected, "version {version}, {table}");
+            }
         }
     }
 

@@ -1,12 +1,15 @@
-//! An upload becomes a package: received while it is hashed, put on disk, moved into place, and only then given its row.
+//! An upload becomes a package: received while it is hashed, put on disk, looked at, moved into place, and only then given its
+//! row.
+
+use std::fmt;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::heal_packages::{note_replaced, replace_damaged};
-use crate::domain::{Deed, Package, Sha256Digest, Submission};
-use crate::store::{PackageFolder, StagedFile, Store, StoreError, WriteTx, audit, packages};
+use crate::domain::{Artifact, Deed, Flaw, Package, PackageDescription, Scopes, Sha256Digest};
+use crate::store::{Contents, PackageFolder, StagedFile, Store, StoreError, WriteTx, artifacts, audit, packages};
 
 /// Pieces that may wait for the disk; what they hold bounds the memory of an upload.
 const WAITING_PIECES: usize = 8;
@@ -54,13 +57,59 @@ impl Receiving {
     }
 }
 
-/// What came of publishing.
+/// A complete upload that may become a package: it is what its uploader expected, and if it is an artifact, it is whole.
 #[derive(Debug)]
-pub enum Publication {
-    /// It is a package now.
-    Published(Package),
-    /// The file is not what its uploader expected; it has this hash. Nothing of it is kept.
+pub struct Examined {
+    staged: StagedFile,
+    contents: Contents,
+}
+
+/// Why a file cannot become a package, whatever else is said about it. Nothing of it is worth keeping.
+#[derive(Debug)]
+pub enum Unfit {
+    /// It is not what its uploader expected; it has this hash.
     OtherContents(Sha256Digest),
+    /// It is an artifact that is cut off, damaged or contradicts itself.
+    Flawed(Flaw),
+}
+
+impl fmt::Display for Unfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OtherContents(found) => write!(f, "the file is not the expected one: its SHA-256 is {found}"),
+            Self::Flawed(flaw) => write!(f, "{flaw}: upload a whole one"),
+        }
+    }
+}
+
+impl Examined {
+    /// Looks at a complete upload, which must have `expected_sha256` if that is given. What is `known` of its contents is not
+    /// read again, and what is not is known afterwards.
+    pub async fn examine(
+        staged: StagedFile,
+        expected_sha256: Option<Sha256Digest>,
+        known: &mut Option<Result<Contents, Flaw>>,
+    ) -> Result<Result<Self, Unfit>, StoreError> {
+        // First, as it costs nothing, and a file that is not the right one is no news about an artifact.
+        if expected_sha256.is_some_and(|expected| expected != staged.sha256()) {
+            return Ok(Err(Unfit::OtherContents(staged.sha256())));
+        }
+        let contents = match known {
+            Some(contents) => contents.clone(),
+            None => known.insert(staged.examine().await?).clone(),
+        };
+        Ok(contents.map(|contents| Self { staged, contents }).map_err(Unfit::Flawed))
+    }
+
+    /// The scopes that its upload needs.
+    pub fn scopes(&self) -> Scopes {
+        self.contents.kinds.scopes()
+    }
+
+    /// What it says about itself, if it is an artifact.
+    pub fn artifact(&self) -> Option<&Artifact> {
+        self.contents.artifact.as_ref()
+    }
 }
 
 /// Makes a package of a received file: moves it into place, then writes its row; `also` is done in the same transaction. Damaged
@@ -68,15 +117,12 @@ pub enum Publication {
 /// given up, nothing of it is there.
 pub async fn publish(
     store: &Store,
-    staged: StagedFile,
-    submission: Submission,
+    examined: Examined,
+    description: PackageDescription,
     deed: Deed,
     also: impl FnOnce(&WriteTx<'_>) -> Result<(), StoreError> + Send + 'static,
-) -> Result<Publication, StoreError> {
-    let Submission { description, expected_sha256 } = submission;
-    if expected_sha256.is_some_and(|expected| expected != staged.sha256()) {
-        return Ok(Publication::OtherContents(staged.sha256()));
-    }
+) -> Result<Package, StoreError> {
+    let Examined { staged, contents: Contents { artifact, .. } } = examined;
     let moving = tokio::task::spawn_blocking(move || {
         let published = staged.publish(description.directory())?;
         Ok::<_, StoreError>((published, description))
@@ -86,10 +132,13 @@ pub async fn publish(
     let inserting = store.write(move |tx| {
         note_replaced(tx, published.folder(), &healed)?;
         let package = packages::insert(tx, description, published)?;
+        if let Some(artifact) = &artifact {
+            artifacts::insert(tx, package.id, artifact)?;
+        }
         let detail = format!("{} bytes, SHA-256 {}", package.length_bytes, package.sha256);
         audit::append(tx, &deed.done(format!("package/{}", package.id)).with(detail))?;
         also(tx)?;
         Ok::<_, StoreError>(package)
     });
-    Ok(Publication::Published(inserting.await?))
+    inserting.await
 }

@@ -11,12 +11,12 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::publish_package::{self, Publication};
+use super::publish_package::{self, Examined, Unfit};
 use super::room::{Refusal, Room};
 use crate::auth::checksum::{Checksum, ChecksumAlgorithm};
-use crate::domain::{Actor, Deed, Submission, Timestamp};
+use crate::domain::{Actor, Deed, Flaw, Package, PackageDescription, Sha256Digest, Timestamp};
 use crate::store::uploads::{self, PendingUpload};
-use crate::store::{PackageFolder, Progress, ResumableFile, StagedFile, Store, StoreError, WriteTx, audit};
+use crate::store::{Contents, PackageFolder, Progress, ResumableFile, Store, StoreError, WriteTx, audit};
 
 /// Uploads at most that are not finished.
 const PENDING: usize = 100;
@@ -87,13 +87,17 @@ pub struct ResumableUploads {
     room: Room,
     lifetime: Duration,
     turns: Arc<Turns>,
+    /// When something of each last came, by a clock that nobody sets.
     heard_of: Arc<Mutex<HashMap<Uuid, Timestamp>>>,
+    /// What was found in complete uploads: their bytes do not change any more.
+    known: Arc<Mutex<HashMap<Uuid, Result<Contents, Flaw>>>>,
 }
 
 impl ResumableUploads {
     /// Uploads into `folder` that are given up when nothing has come for `lifetime`.
     pub fn new(store: Store, folder: PackageFolder, room: Room, lifetime: Duration) -> Self {
-        Self { store, folder, room, lifetime, turns: Arc::default(), heard_of: Arc::default() }
+        let (turns, heard_of, known) = (Arc::default(), Arc::default(), Arc::default());
+        Self { store, folder, room, lifetime, turns, heard_of, known }
     }
 
     /// Begins an upload of this length. `metadata` is what the client says about it, as it wrote it.
@@ -127,7 +131,7 @@ impl ResumableUploads {
         let inserted = inserting.await;
         match &inserted {
             Ok(_) => self.hear_of(id),
-            Err(_) => self.delete_file(id).await,
+            Err(_) => self.forget(id).await,
         }
         inserted.map(Ok)
     }
@@ -211,28 +215,42 @@ impl ResumableUploads {
         self.room.check().await
     }
 
-    /// The file of an upload that is complete, to be looked at before it is published.
-    pub async fn stage(&self, upload: &PendingUpload) -> Result<StagedFile, StoreError> {
+    /// Looks at a complete upload, which must have `expected_sha256` if that is given. Whoever looks before publishing pays for
+    /// both: what is in it is read once.
+    pub async fn examine(
+        &self,
+        upload: &PendingUpload,
+        expected_sha256: Option<Sha256Digest>,
+    ) -> Result<Result<Examined, Unfit>, StoreError> {
         let (folder, id, progress) = (self.folder.clone(), upload.id, upload.progress);
-        blocking(move || folder.stage_resumable(id, progress)).await
+        let staged = blocking(move || folder.stage_resumable(id, progress)).await?;
+        let mut known = self.known().get(&id).cloned();
+        let examined = Examined::examine(staged, expected_sha256, &mut known).await?;
+        self.known().extend(known.map(|known| (id, known)));
+        Ok(examined)
     }
 
-    /// Makes a package of a complete upload, which is gone then. One whose contents are not what was expected is gone, too.
+    /// Makes a package of a complete upload, which is gone then.
     pub async fn finish(
         &self,
         turn: Turn,
-        staged: StagedFile,
-        submission: Submission,
+        examined: Examined,
+        description: PackageDescription,
         deed: Deed,
-    ) -> Result<Publication, StoreError> {
+    ) -> Result<Package, StoreError> {
         let id = turn.id;
         let remove_row = move |tx: &WriteTx<'_>| uploads::remove(tx, id).map(|_| ());
-        let publication = publish_package::publish(&self.store, staged, submission, deed, remove_row).await?;
-        if let Publication::OtherContents(_) = publication {
-            self.store.write(move |tx| uploads::remove(tx, id)).await?;
-        }
-        self.delete_file(id).await;
-        Ok(publication)
+        let package = publish_package::publish(&self.store, examined, description, deed, remove_row).await?;
+        self.forget(id).await;
+        Ok(package)
+    }
+
+    /// Drops an upload that cannot become a package, so that it holds no room.
+    pub async fn reject(&self, turn: Turn) -> Result<(), StoreError> {
+        let id = turn.id;
+        self.store.write(move |tx| uploads::remove(tx, id)).await?;
+        self.forget(id).await;
+        Ok(())
     }
 
     /// Gives an upload up.
@@ -243,7 +261,7 @@ impl ResumableUploads {
             audit::append(tx, &deed.done(target(id)))
         });
         removing.await?;
-        self.delete_file(id).await;
+        self.forget(id).await;
         Ok(())
     }
 
@@ -256,13 +274,19 @@ impl ResumableUploads {
             let id = *id;
             let _turn = self.turn(id).await;
             self.store.write(move |tx| uploads::remove(tx, id)).await?;
-            self.delete_file(id).await;
+            self.forget(id).await;
         }
         Ok(expired.len())
     }
 
-    /// A file that cannot be deleted now is swept later.
-    async fn delete_file(&self, id: Uuid) {
+    fn known(&self) -> MutexGuard<'_, HashMap<Uuid, Result<Contents, Flaw>>> {
+        // Likewise a plain map.
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The row is gone, and now what belongs to it. A file that cannot be deleted now is swept later.
+    async fn forget(&self, id: Uuid) {
+        self.known().remove(&id);
         self.heard_of().remove(&id);
         let folder = self.folder.clone();
         if let Err(error) = blocking(move || folder.remove_resumable(id)).await {

@@ -1,15 +1,17 @@
 //! Which scopes an upload needs, read from the package; and that nobody gets one past the reader.
 
+mod examination;
 mod hostile;
 mod properties;
+mod uploads;
 
 use std::cell::Cell;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
-use tender::domain::{ArtifactKind, ArtifactKinds, Scopes};
+use tender::domain::{ArtifactKind, ArtifactKinds, Scopes, examine};
 use tender::store::{PackageFolder, StoreError};
 
-use crate::harness::artifact::{artifact, artifact_files, gzip, header_files, tar};
+use crate::harness::artifact::{Blueprint, artifact, artifact_files, gzip, header_files, tar};
 use crate::harness::contents;
 
 /// How much may be read of any package.
@@ -180,6 +182,16 @@ fn a_package_that_cannot_be_read_is_an_error_wherever_that_shows() {
     }
 }
 
+#[test]
+fn a_disk_that_fails_is_no_flaw_of_an_artifact() {
+    let package = Blueprint::of_root_file_system("v2", &["dummy"], &contents(200_000)).bytes();
+    for fails_after_bytes in (0..=package.len()).step_by(1000).chain([package.len()]) {
+        let watched = Watched { fails_after_bytes, ..Watched::new(Cursor::new(&package)) };
+        assert_eq!(examine(watched).unwrap_err().to_string(), "the disk is broken", "{fails_after_bytes}");
+    }
+    assert!(examine(Watched::new(Cursor::new(&package))).unwrap().is_ok());
+}
+
 #[tokio::test]
 async fn a_complete_upload_says_what_kinds_of_payload_it_brings() {
     let place = tempfile::tempdir().unwrap();
@@ -194,7 +206,7 @@ async fn a_complete_upload_says_what_kinds_of_payload_it_brings() {
         let mut upload = folder.begin_upload().unwrap();
         contents.chunks(1000).for_each(|piece| upload.write(piece).unwrap());
         let staged = upload.finish().unwrap();
-        assert_eq!(staged.artifact_kinds().await.unwrap().iter().collect::<Vec<_>>(), [kind]);
+        assert_eq!(staged.examine().await.unwrap().unwrap().kinds.iter().collect::<Vec<_>>(), [kind]);
         // It is still all there to be published.
         let published = staged.publish(None).unwrap();
         let path = folder.root().join(published.uuid.to_string());
@@ -203,6 +215,6 @@ async fn a_complete_upload_says_what_kinds_of_payload_it_brings() {
 
     let staged = folder.begin_upload().unwrap().finish().unwrap();
     std::fs::remove_dir_all(folder.root()).unwrap();
-    let error = staged.artifact_kinds().await.unwrap_err();
+    let error = staged.examine().await.unwrap_err();
     assert!(matches!(error, StoreError::File { .. }), "{error}");
 }

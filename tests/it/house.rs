@@ -55,6 +55,8 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("jiff", &["domain/hours", "config/hours.rs"]),
     // Files from outside are taken apart in one place, which bounds what they cost.
     ("tar", &["domain/artifact/"]),
+    ("lzma_rust2", &["domain/artifact/"]),
+    ("ruzstd", &["domain/artifact/"]),
     // What is compressed are our own pages.
     ("flate2", &["domain/artifact/", "http/assets.rs"]),
 ];

@@ -63,6 +63,7 @@ fn copy_with_rows(place: &Place, path: &Path) -> Connection {
              INSERT INTO device_presence VALUES (1, 0);
              INSERT INTO registrations VALUES (1, 'k1', 'k1', 'pem', zeroblob(32), '{}', 0);
              INSERT INTO packages VALUES (1, 0, zeroblob(32), 1, 'u1', NULL, '{}');
+             INSERT INTO artifacts VALUES (1, '{}');
              INSERT INTO package_integrity VALUES (1, 0, NULL, NULL, NULL);
              INSERT INTO group_packages VALUES (1, 1, 0);
              INSERT INTO access_tokens VALUES ('t1', 'n', 's', 0, NULL, NULL);
@@ -105,6 +106,9 @@ async fn rows_that_make_no_sense_cannot_be_written() {
         "INSERT INTO packages VALUES (2, 0, zeroblob(32), 1, 'u1', NULL, '{}')",
         "INSERT INTO packages VALUES (2, 0, zeroblob(32), 1, NULL, NULL, '{}')",
         "INSERT INTO packages VALUES (2, 0, zeroblob(32), 1, 'u2', NULL, 'text')",
+        // What an artifact says is that of a package.
+        "INSERT INTO artifacts VALUES (99, '{}')",
+        "UPDATE artifacts SET description = 'text'",
         // A damage says since when it is known, and what it is.
         "INSERT INTO package_integrity VALUES (99, 0, NULL, NULL, NULL)",
         "UPDATE package_integrity SET damage = 'corrupt'",

@@ -24,7 +24,7 @@ fn contents(length: usize) -> Vec<u8> {
     (0..length).map(|_| next()).collect()
 }
 
-fn request(operator: &Operator, method: Method, path: &str) -> RequestBuilder {
+pub fn request(operator: &Operator, method: Method, path: &str) -> RequestBuilder {
     operator.request(method, path).header("Tus-Resumable", "1.0.0")
 }
 
@@ -35,16 +35,20 @@ fn metadata(pairs: &[(&str, &str)]) -> String {
 
 /// Begins an upload of so many bytes for devices of type `dummy`; where it goes on.
 async fn begin(operator: &Operator, length: usize) -> String {
-    let about =
-        metadata(&[("filename", "image.img"), ("rdfm.software.version", "v1"), ("rdfm.hardware.devtype", "dummy")]);
-    let request = request(operator, Method::POST, UPLOADS);
-    let reply = operator.send(request.header("Upload-Length", length).header("Upload-Metadata", about)).await;
+    let about = [("filename", "image.img"), ("rdfm.software.version", "v1"), ("rdfm.hardware.devtype", "dummy")];
+    begin_with(operator, length, &about).await
+}
+
+/// Begins an upload of so many bytes, about which this is said; where it goes on.
+pub async fn begin_with(operator: &Operator, length: usize, about: &[(&str, &str)]) -> String {
+    let request = request(operator, Method::POST, UPLOADS).header("Upload-Length", length);
+    let reply = operator.send(request.header("Upload-Metadata", metadata(about))).await;
     assert_eq!(reply.status, 201, "{}", String::from_utf8_lossy(&reply.body));
     reply.header("location").to_owned()
 }
 
 /// Sends a piece.
-async fn append(operator: &Operator, upload: &str, offset: usize, piece: &[u8]) -> Reply {
+pub async fn append(operator: &Operator, upload: &str, offset: usize, piece: &[u8]) -> Reply {
     let request = request(operator, Method::PATCH, upload).header("Upload-Offset", offset);
     operator.send(request.header("Content-Type", PIECE).body(piece.to_vec())).await
 }
@@ -57,7 +61,7 @@ async fn offset(operator: &Operator, upload: &str) -> usize {
 }
 
 /// Makes a package of an upload.
-async fn finish(operator: &Operator, upload: &str, metadata: &[(&str, &str)]) -> Reply {
+pub async fn finish(operator: &Operator, upload: &str, metadata: &[(&str, &str)]) -> Reply {
     let metadata: serde_json::Map<String, Value> =
         metadata.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
     operator.post(&format!("{upload}/package"), json!({ "metadata": metadata })).await

@@ -8,12 +8,18 @@ use serde_json::value::RawValue;
 use super::Doubt;
 
 /// The fields of a JSON object as they are written, those of equal names included.
+#[derive(Default)]
 pub(super) struct Fields<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'a> Fields<'a> {
     /// Reads an object with nothing after it.
     pub(super) fn read(json: &'a [u8]) -> Result<Self, Doubt> {
         Ok(serde_json::from_slice(json)?)
+    }
+
+    /// All fields, in the order written.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        self.0.iter().map(|(name, value)| (&**name, *value))
     }
 
     /// The value of a field, if there is one that everybody takes for it. Go, the reference client's language, takes the

@@ -1,85 +1,50 @@
-//! RDFM artifacts, read as far as permissions go: what kinds of payload a package brings.
+//! RDFM artifacts: what a package is made of, and whether it is whole.
 //!
-//! An artifact (Mender's format, version 3) is a tar of `version`, `manifest`, perhaps `manifest.sig`, `header.tar` or
-//! `header.tar.gz`, and `data/0000.tar` and so on. In the header, `header-info` lists the types of its payloads.
+//! An artifact (Mender's format, version 3) is a tar of `version`, `manifest` (the checksums of all other files), perhaps
+//! `manifest.sig`, `header.tar` and `data/0000.tar` and so on, the latter perhaps compressed. In the header, `header-info`
+//! says what the artifact is called, which devices it is for and which payloads it has; `headers/0000/type-info` says more
+//! about each payload.
 //!
-//! Whoever may upload only some kinds must not get another one past this reader. So a package is an artifact only if every
-//! client would read the same from it: no name comes twice, no tar entry is anything but a plain file, and no JSON key can
-//! be taken in two ways. All else is [`ArtifactKind::Nonstandard`].
+//! There are two readers, as there are two questions. [`ArtifactKinds`] asks what the upload needs permission for, and takes
+//! for certain only what no client could read in another way. [`examine`] asks what is in it and whether it is whole, and
+//! complains only where no reading makes sense of it. Both bound what they keep in memory, whatever the file says.
 
+mod decompress;
+mod description;
 mod entries;
+mod examination;
 mod fields;
+mod header;
+mod kinds;
+mod manifest;
+mod tape;
+mod version;
 
-use std::collections::BTreeSet;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 
-use flate2::bufread::MultiGzDecoder;
+pub use description::{Artifact, ArtifactPayload};
+pub use examination::{Flaw, examine, is_artifact};
+pub use kinds::{ArtifactKind, ArtifactKinds};
 
-use super::{Scope, Scopes};
-use fields::Fields;
-
-/// How long a header may be when it is not compressed.
-const HEADER_LIMIT_BYTES: u64 = 4 * 1024 * 1024;
-/// How long a compressed header may be. Less, because there is work in compressed nothing too.
-const COMPRESSED_HEADER_LIMIT_BYTES: u64 = 1024 * 1024;
-/// How long a JSON file in the header may be; they have a few hundred bytes.
+/// The version of the format that is known here.
+const KNOWN_VERSION: u64 = 3;
+/// How long a JSON file may be; they have a few hundred bytes.
 const JSON_LIMIT_BYTES: u64 = 256 * 1024;
 
-/// What a payload is, as far as permissions go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ArtifactKind {
-    /// `single-file`: one file of a device.
-    SingleFile,
-    /// `rootfs-image` or `delta-rootfs-image`: a root file system, whole or as a delta.
-    RootfsImage,
-    /// Any other type, or no artifact that every client would understand alike.
-    Nonstandard,
+/// The number and what follows `.tar` in a name like `data/0000.tar.gz`.
+fn payload_data(name: &str) -> Option<(&str, &str)> {
+    let (number, suffix) = name.strip_prefix("data/")?.split_once(".tar")?;
+    (is_payload_number(number) && is_compression(suffix)).then_some((number, suffix))
 }
 
-impl ArtifactKind {
-    /// The scope that its upload needs.
-    pub const fn scope(self) -> Scope {
-        match self {
-            Self::SingleFile => Scope::UploadSingleFile,
-            Self::RootfsImage => Scope::UploadRootfsImage,
-            Self::Nonstandard => Scope::UploadNonstandardArtifact,
-        }
-    }
-
-    fn of_type(name: &str) -> Self {
-        match name {
-            "single-file" => Self::SingleFile,
-            "rootfs-image" | "delta-rootfs-image" => Self::RootfsImage,
-            _ => Self::Nonstandard,
-        }
-    }
+/// Whether this may follow `.tar` in a name and say how it is compressed, known or not.
+fn is_compression(suffix: &str) -> bool {
+    suffix.is_empty() || (suffix.starts_with('.') && !suffix.contains('/'))
 }
 
-/// The kinds of a package's payloads: at least one, each once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ArtifactKinds(BTreeSet<ArtifactKind>);
-
-impl ArtifactKinds {
-    /// Judges a package, from its beginning wherever `package` stands. Reads no more than 6 MiB of it, and takes some
-    /// 16 MiB of memory at worst. An error is one of `package` itself: whatever can be read has kinds.
-    pub fn read(package: impl Read + Seek) -> io::Result<Self> {
-        let mut source = Source { package, failure: None };
-        let kinds = payload_kinds(&mut source);
-        match source.failure {
-            Some(failure) => Err(failure),
-            None => Ok(Self(kinds.unwrap_or_else(|Doubt| BTreeSet::from([ArtifactKind::Nonstandard])))),
-        }
-    }
-
-    /// The kinds, in order.
-    pub fn iter(&self) -> impl Iterator<Item = ArtifactKind> {
-        self.0.iter().copied()
-    }
-
-    /// The scopes that the upload needs, all of them; never none. [`Scopes::include`] tells whether somebody has them.
-    pub fn scopes(&self) -> Scopes {
-        self.iter().map(ArtifactKind::scope).collect()
-    }
+/// Whether this is how payloads are numbered in names.
+fn is_payload_number(number: &str) -> bool {
+    number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// It is not certain what a client would take this for, or it is nothing that a client takes.
@@ -105,6 +70,15 @@ struct Source<P> {
 }
 
 impl<P> Source<P> {
+    fn new(package: P) -> Self {
+        Self { package, failure: None }
+    }
+
+    /// What was read, unless the package could not be.
+    fn finish<T>(self, read: T) -> io::Result<T> {
+        self.failure.map_or(Ok(read), Err)
+    }
+
     fn note<T>(&mut self, result: io::Result<T>) -> io::Result<T> {
         result.map_err(|error| {
             let kind = error.kind();
@@ -137,77 +111,4 @@ fn read_within(limit: u64, contents: impl Read) -> Result<Vec<u8>, Doubt> {
     let mut bytes = Vec::new();
     contents.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit { Err(Doubt) } else { Ok(bytes) }
-}
-
-fn payload_kinds(package: impl Read + Seek) -> Result<BTreeSet<ArtifactKind>, Doubt> {
-    let mut required = 0;
-    let mut kinds = None;
-    entries::visit(package, |name, contents| {
-        match name {
-            // As no name comes twice, two of these are both.
-            "version" | "manifest" if kinds.is_none() => required += 1,
-            "manifest.sig" if kinds.is_none() => {}
-            "header.tar" if kinds.is_none() && required == 2 => {
-                kinds = Some(kinds_in_header(&read_within(HEADER_LIMIT_BYTES, contents)?)?);
-            }
-            "header.tar.gz" if kinds.is_none() && required == 2 => {
-                kinds = Some(kinds_in_header(&decompressed(contents)?)?);
-            }
-            _ if kinds.is_some() && is_payload_data(name) => {}
-            // Such as `header-augment.tar`, with which a client would replace what the header says.
-            _ => return Err(Doubt),
-        }
-        Ok(())
-    })?;
-    kinds.ok_or(Doubt)
-}
-
-/// The contents of a gzip file, of all its members as in the reference client.
-fn decompressed(contents: impl Read) -> Result<Vec<u8>, Doubt> {
-    // Read first: a file that is cut between two members looks complete.
-    let compressed = read_within(COMPRESSED_HEADER_LIMIT_BYTES, contents)?;
-    read_within(HEADER_LIMIT_BYTES, MultiGzDecoder::new(&compressed[..]))
-}
-
-/// Whether this is a name like `data/0000.tar`.
-fn is_payload_data(name: &str) -> bool {
-    let Some((number, extension)) = name.strip_prefix("data/").and_then(|name| name.split_once('.')) else {
-        return false;
-    };
-    let is_number = number.len() == 4 && number.bytes().all(|byte| byte.is_ascii_digit());
-    is_number && matches!(extension, "tar" | "tar.gz" | "tar.xz" | "tar.zst")
-}
-
-fn kinds_in_header(header: &[u8]) -> Result<BTreeSet<ArtifactKind>, Doubt> {
-    let mut listed = Vec::new();
-    let mut stated = Vec::new();
-    entries::visit(Cursor::new(header), |name, contents| {
-        if name == "header-info" {
-            listed = kinds_listed(&read_within(JSON_LIMIT_BYTES, contents)?)?;
-        } else if name.starts_with("headers/") && name.ends_with("/type-info") {
-            // It may repeat the type of its payload: a client could go by either.
-            stated.extend(stated_kind(&Fields::read(&read_within(JSON_LIMIT_BYTES, contents)?)?)?);
-        }
-        Ok(())
-    })?;
-    if listed.is_empty() { Err(Doubt) } else { Ok(listed.into_iter().chain(stated).collect()) }
-}
-
-/// The kinds of the payloads that `header-info` lists.
-fn kinds_listed(header_info: &[u8]) -> Result<Vec<ArtifactKind>, Doubt> {
-    let info = Fields::read(header_info)?;
-    // The list of payloads in older versions of the format.
-    if info.get("updates")?.is_some() {
-        return Err(Doubt);
-    }
-    let payloads = info.get("payloads")?.ok_or(Doubt)?;
-    let payloads: Vec<Fields> = serde_json::from_str(payloads.get())?;
-    payloads.iter().map(|payload| Ok(stated_kind(payload)?.unwrap_or(ArtifactKind::Nonstandard))).collect()
-}
-
-/// The kind by the `type` of an object; `None` if that is missing or null.
-fn stated_kind(fields: &Fields<'_>) -> Result<Option<ArtifactKind>, Doubt> {
-    let Some(stated) = fields.get("type")? else { return Ok(None) };
-    let stated: Option<String> = serde_json::from_str(stated.get())?;
-    Ok(stated.as_deref().map(ArtifactKind::of_type))
 }

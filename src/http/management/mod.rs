@@ -3,7 +3,7 @@
 pub mod audit;
 pub mod devices;
 pub mod groups;
-pub mod integrity;
+pub mod package_overview;
 pub mod packages;
 pub mod registrations;
 pub mod session;

@@ -7,15 +7,14 @@ use serde::{Serialize, Serializer};
 use warp::reply::Response;
 
 use super::upload;
-use crate::domain::{Deed, Package, PackageId, Scope, Scopes, StorageDirectory, keys};
+use crate::domain::{Deed, Package, PackageId, Scopes, StorageDirectory, keys};
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::guard::{Operator, Uploader, require};
 use crate::http::reply::{self, Date};
 use crate::http::request::Request;
-use crate::store::StagedFile;
 use crate::store::packages::{self, Deletion};
-use crate::usecase::publish_package::{Publication, publish};
+use crate::usecase::publish_package::{Examined, publish};
 use crate::usecase::remove_package::remove_package;
 
 /// A package on the wire: exactly these fields.
@@ -75,34 +74,26 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 ///
 /// - 200: the new package
 /// - 403: the scope that a package of this type needs is missing
-/// - 400: no file, an empty one, metadata that is missing or reserved, or a body that breaks off
+/// - 400: no file, an empty one, an artifact that is not whole, metadata that is missing or reserved, or a body that breaks off
 /// - 413: larger than packages may be
 /// - 422: the file does not have the SHA-256 that `rdfm.storage.sha256` gives
 /// - 507: there is no room for it
 pub async fn upload(api: Arc<Api>, uploader: Uploader, (): (), request: Request) -> Result<Response, ApiError> {
     let (staged, submission) = upload::receive(&api.packages, &api.room, request.body).await?;
-    let Uploader { deed, scopes } = uploader;
-    require_scopes_of(&staged, &scopes).await?;
-    reply_to(publish(&api.store, staged, submission, deed, |_| Ok(())).await?)
+    let examined = Examined::examine(staged, submission.expected_sha256(), &mut None).await??;
+    require_scopes_of(&examined, &uploader.scopes)?;
+    let description = submission.describe(examined.artifact())?;
+    reply_to(&publish(&api.store, examined, description, uploader.deed, |_| Ok(())).await?)
 }
 
 /// 403 unless `scopes` are enough for a package of this type.
-pub(super) async fn require_scopes_of(staged: &StagedFile, scopes: &Scopes) -> Result<(), ApiError> {
-    // Who may do everything need not wait for the package to be looked at.
-    if scopes.allow(Scope::ReadWrite) {
-        return Ok(());
-    }
-    staged.artifact_kinds().await?.scopes().iter().try_for_each(|needed| require(scopes, needed))
+pub(super) fn require_scopes_of(examined: &Examined, scopes: &Scopes) -> Result<(), ApiError> {
+    examined.scopes().iter().try_for_each(|needed| require(scopes, needed))
 }
 
-/// The new package, or 422 if it is not what its uploader expected.
-pub(super) fn reply_to(publication: Publication) -> Result<Response, ApiError> {
-    match publication {
-        Publication::Published(package) => Ok(reply::ok(&PackageReply::from(&package))?),
-        Publication::OtherContents(found) => Err(ApiError::UnprocessableContent(format!(
-            "the file is not the expected one: its SHA-256 is {found}; nothing of it is kept"
-        ))),
-    }
+/// One package.
+pub(super) fn reply_to(package: &Package) -> Result<Response, ApiError> {
+    Ok(reply::ok(&PackageReply::from(package))?)
 }
 
 /// `GET /api/v1/packages/{package}`
@@ -111,7 +102,7 @@ pub(super) fn reply_to(publication: Publication) -> Result<Response, ApiError> {
 /// - 404: no such package
 pub async fn find(api: Arc<Api>, _: Operator, id: PackageId, _: Request) -> Result<Response, ApiError> {
     let package = api.store.read(move |connection| packages::find(connection, id)).await?;
-    Ok(reply::ok(&PackageReply::from(&package.ok_or_else(no_such_package)?))?)
+    reply_to(&package.ok_or_else(no_such_package)?)
 }
 
 /// `DELETE /api/v1/packages/{package}`

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use warp::http::StatusCode;
 use warp::http::header::{HeaderValue, LOCATION};
+use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
 use super::BODY_LIMIT_BYTES;
 use super::packages::{reply_to, require_scopes_of};
 use super::tus::{self, PIECE};
-use crate::domain::{Action, Actor, ByteSize, Deed, Metadata, Submission};
+use crate::domain::{Action, Actor, Artifact, ByteSize, Deed, Metadata, Submission};
 use crate::http::Api;
 use crate::http::endpoint::PathParameter;
 use crate::http::error::ApiError;
@@ -53,6 +53,25 @@ impl From<&PendingUpload> for UploadReply {
             expires: Moment(upload.expires),
         }
     }
+}
+
+#[derive(Serialize)]
+struct ShownUploadReply {
+    #[serde(flatten)]
+    upload: UploadReply,
+    #[serde(flatten)]
+    outlook: Outlook,
+}
+
+/// What an upload is about to become.
+#[derive(Default, Serialize)]
+struct Outlook {
+    /// `null`: a plain file, or not complete.
+    artifact: Option<Artifact>,
+    /// What was given, and what the artifact offers for the rest.
+    metadata: Metadata,
+    /// Why it cannot become a package.
+    problem: Option<String>,
 }
 
 /// More about the package than was said when the upload began; what is said here counts.
@@ -111,11 +130,35 @@ pub async fn begin(api: Arc<Api>, uploader: Uploader, (): (), request: Request) 
 
 /// `GET /api/tender/v1/uploads/{upload}`, also `HEAD`
 ///
-/// - 200: how far it is; `Upload-Offset` says where to go on
+/// - 200: how far it is; `Upload-Offset` says where to go on. Of a complete one, what is in it and what is offered as its metadata
 /// - 404: no such upload
-pub async fn show(api: Arc<Api>, actor: Actor, name: UploadName, _: Request) -> Result<Response, ApiError> {
+pub async fn show(api: Arc<Api>, actor: Actor, name: UploadName, request: Request) -> Result<Response, ApiError> {
     let (_turn, upload) = take(&api, &name, &actor).await?;
-    tus::add_state(reply::ok(&UploadReply::from(&upload))?, &upload)
+    // Clients that go on ask with HEAD how far they are: they need not wait for an artifact to be read.
+    let outlook = match request.head.method {
+        Method::HEAD => Outlook::default(),
+        _ => outlook(&api, &upload).await?,
+    };
+    tus::add_state(reply::ok(&ShownUploadReply { upload: (&upload).into(), outlook })?, &upload)
+}
+
+/// What would become of an upload if it was finished without saying more.
+async fn outlook(api: &Api, upload: &PendingUpload) -> Result<Outlook, ApiError> {
+    let unfit = |problem: String| Outlook { problem: Some(problem), ..Outlook::default() };
+    let submission = match Submission::from_fields(tus::fields(&upload.metadata)?) {
+        Ok(submission) => submission,
+        Err(invalid) => return Ok(unfit(invalid.to_string())),
+    };
+    if upload.missing_bytes() > 0 {
+        return Ok(Outlook { metadata: submission.metadata(None), ..Outlook::default() });
+    }
+    Ok(match api.uploads.examine(upload, submission.expected_sha256()).await? {
+        Ok(examined) => {
+            let artifact = examined.artifact();
+            Outlook { metadata: submission.metadata(artifact), artifact: artifact.cloned(), problem: None }
+        }
+        Err(reason) => unfit(reason.to_string()),
+    })
 }
 
 /// `PATCH /api/tender/v1/uploads/{upload}`
@@ -282,7 +325,8 @@ pub async fn discard(
 /// `POST /api/tender/v1/uploads/{upload}/package`
 ///
 /// - 200: the new package; the upload is gone
-/// - 400: the body is not what it should be, or metadata is missing or reserved
+/// - 400: the body is not what it should be, or metadata is missing or reserved; or the file is an artifact that is not whole, and
+///   nothing of it is kept
 /// - 403: the scope that a package of this type needs is missing
 /// - 404: no such upload
 /// - 409: bytes are still missing
@@ -300,9 +344,16 @@ pub async fn finish(
         return Err(ApiError::Conflict(format!("{} bytes of this upload are still missing", upload.missing_bytes())));
     }
     let submission = Submission::from_fields(all_fields(&upload, &metadata)?)?;
-    let staged = api.uploads.stage(&upload).await?;
-    require_scopes_of(&staged, &scopes).await?;
-    reply_to(api.uploads.finish(turn, staged, submission, deed).await?)
+    let examined = match api.uploads.examine(&upload, submission.expected_sha256()).await? {
+        Ok(examined) => examined,
+        Err(unfit) => {
+            api.uploads.reject(turn).await?;
+            return Err(unfit.into());
+        }
+    };
+    require_scopes_of(&examined, &scopes)?;
+    let description = submission.describe(examined.artifact())?;
+    reply_to(&api.uploads.finish(turn, examined, description, deed).await?)
 }
 
 /// What was said about the package when the upload began, and now: the latter counts. 400 if a value is no text.

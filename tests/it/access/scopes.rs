@@ -3,7 +3,7 @@
 use serde_json::json;
 use tender::domain::{Action, Scope};
 
-use crate::harness::artifact::{artifact, artifact_files, header_files, tar};
+use crate::harness::artifact::{Blueprint, artifact};
 use crate::harness::process::{ServerProcess, run};
 use crate::harness::{Operator, TestServer, form, metadata};
 
@@ -82,9 +82,13 @@ async fn many_uploads_at_once_are_judged_in_the_memory_of_few() {
     // The header is about as long as one may be, and takes many times that when it is read.
     let fields: Vec<_> = (0..20_000).map(|number| format!("\"{number}\":1")).collect();
     let type_info = format!("{{{}}}", fields.join(","));
-    let mut header = header_files(&["single-file"]);
-    header.extend((1..15).map(|number| (format!("headers/{number:04}/type-info"), type_info.clone().into_bytes())));
-    let package = tar(&artifact_files(&tar(&header), true));
+    let mut blueprint = Blueprint { header_suffix: ".gz", ..Blueprint::of_types(&["single-file"; 15]) };
+    for (name, contents) in &mut blueprint.header {
+        if name.ends_with("type-info") {
+            *contents = type_info.clone().into_bytes();
+        }
+    }
+    let package = blueprint.bytes();
     let before = server.peak_memory();
     let uploads = (0..40).map(|_| {
         let (uploader, package) = (server.operator(&token), package.clone());

@@ -112,14 +112,15 @@ async fn the_list_comes_in_pages() {
     let groups = [admin.group(&[], &ids[..2], "no_update,").await, admin.group(&[], &ids[1..2], "no_update,").await];
     let page = admin.get("/api/tender/v1/packages?limit=2").await.ok();
     assert_fields(&page, &["packages", "next"]);
+    let metadata = |version: &str| json!({ "rdfm.software.version": version, "rdfm.hardware.devtype": "dummy" });
     let expected = json!([
         {
             "id": ids[0], "state": "whole", "verified_at": null, "found_at": null, "detail": null, "length": 8,
-            "groups": [groups[0]],
+            "groups": [groups[0]], "metadata": metadata("v1"), "artifact": null,
         },
         {
             "id": ids[1], "state": "whole", "verified_at": null, "found_at": null, "detail": null, "length": 8,
-            "groups": groups,
+            "groups": groups, "metadata": metadata("v2"), "artifact": null,
         },
     ]);
     assert_eq!(page["packages"], expected);

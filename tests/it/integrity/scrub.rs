@@ -38,7 +38,8 @@ async fn a_flipped_byte_is_found_and_the_package_is_neither_offered_nor_delivere
     server.time.advance(SECOND);
     direct.flip_a_byte();
     let standing = direct.becomes(&admin, "corrupt").await;
-    assert_fields(&standing, &["id", "state", "verified_at", "found_at", "detail", "length", "groups"]);
+    let known = ["id", "state", "verified_at", "found_at", "detail", "length", "groups", "metadata", "artifact"];
+    assert_fields(&standing, &known);
     assert_eq!(standing["found_at"], "2027-01-15T08:00:01Z");
     assert_eq!((&standing["length"], &standing["groups"]), (&json!(14), &json!([group])));
     assert!(standing["detail"].as_str().unwrap().contains("SHA-256"), "{standing}");

@@ -14,8 +14,8 @@ use crate::harness::TestServer;
 const UUID: &str = "6f7483ac-5cde-467f-acf7-39e4b397e313";
 
 fn description() -> PackageDescription {
-    let fields = [("rdfm.software.version", "v1"), ("rdfm.hardware.devtype", "dummy")];
-    PackageDescription::from_fields(fields.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap()
+    let metadata = [("rdfm.software.version", "v1"), ("rdfm.hardware.devtype", "dummy")];
+    PackageDescription::from_stored(metadata.into(), None).unwrap()
 }
 
 #[tokio::test]

@@ -158,8 +158,8 @@ fn published(folder: &PackageFolder) -> PublishedFile {
 }
 
 fn description() -> PackageDescription {
-    let fields = [("rdfm.software.version", "v1"), ("rdfm.hardware.devtype", "dummy")];
-    PackageDescription::from_fields(fields.map(|(key, value)| (key.to_owned(), value.to_owned()))).unwrap()
+    let metadata = [("rdfm.software.version", "v1"), ("rdfm.hardware.devtype", "dummy")];
+    PackageDescription::from_stored(metadata.into(), None).unwrap()
 }
 
 #[tokio::test]
