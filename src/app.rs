@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::AuditRetention;
 use crate::http::serve::{Limits, serve};
-use crate::http::{Addresses, Api, route};
+use crate::http::{Addresses, Api, Downloads, route};
 use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
 use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept};
@@ -121,6 +121,7 @@ impl App {
             uploads: uploads.clone(),
             identity_provider: provider,
             claim: offer.as_ref().map(|(claim, _)| *claim),
+            downloads: Downloads::new(config.downloads, store.clock().clone()),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             download_urls: config.download_urls,
             authentication_is_off: config.authentication_is_off,

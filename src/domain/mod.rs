@@ -10,6 +10,7 @@ mod audit;
 mod byte_size;
 mod device;
 mod download_urls;
+pub mod downloads;
 mod group;
 mod hours;
 mod ids;

@@ -3,6 +3,9 @@
 mod body;
 mod fields;
 mod file_name;
+mod limiter;
+mod passage;
+mod queue;
 
 use std::sync::Arc;
 
@@ -23,6 +26,7 @@ use crate::http::request::Request;
 use crate::store::PackageFile;
 use crate::usecase::open_package::Opened;
 use fields::{Extent, PackageFields};
+pub use passage::Downloads;
 
 /// A package's name in a URL: its UUID, with its directory before it or without.
 pub struct StoredName {
@@ -83,6 +87,7 @@ pub fn address(api: &Api, package: &Package) -> String {
 /// - 403: addresses are signed, and this one is not, not rightly, or no more good
 /// - 404: no such package, or its file is damaged
 /// - 416: no byte of the range is in the package
+/// - 503: as many packages are being downloaded as may be at once, and one has waited for long enough
 pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Request) -> Result<Response, ApiError> {
     let opening = api.open_packages.get(&api.store, &api.packages, name.uuid, OpenPackage::new);
     let open = match opening.await? {
@@ -106,8 +111,11 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
     };
 
     let mut response = match range {
-        Some(range) => body::of(file, range),
-        None => Response::default(),
+        Some(range) if extent != Extent::HeadOnly => {
+            let client = api.addresses.client_address(&request.head);
+            body::of(file, range, api.downloads.begin(client, package.uuid, range, length).await?)
+        }
+        _ => Response::default(),
     };
     *response.status_mut() = status;
     let headers = response.headers_mut();
