@@ -104,6 +104,7 @@ impl App {
         if config.authentication_is_off {
             tracing::warn!("AUTHENTICATION IS OFF: everybody who reaches this server may do everything");
         }
+        report_hours(&config);
         if installation.store.clock().is_unset() {
             tracing::warn!("this machine's clock is not set; dates go on from the latest one known");
         }
@@ -215,6 +216,16 @@ async fn sweep_packages(store: Store, packages: PackageFolder, shutdown: Cancell
 async fn scrub(scrubber: Scrubber, shutdown: CancellationToken) {
     // Nothing is lost: what was not read to its end is read again.
     shutdown.run_until_cancelled(scrubber.run()).await;
+}
+
+/// Says which hours count, and whose clocks tell them: the zone may be one that nobody named.
+fn report_hours(config: &Config) {
+    if let Some(hours) = &config.scrub.hours {
+        tracing::info!(%hours, "stored packages are read again in some hours only");
+    }
+    for (hours, _) in &config.downloads.rates.hours {
+        tracing::info!(%hours, "downloads have other rates in some hours");
+    }
 }
 
 fn report_sweep(Swept { files, bytes }: Swept) {

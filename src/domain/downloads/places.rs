@@ -55,6 +55,12 @@ struct Held {
     left: Duration,
 }
 
+impl Held {
+    fn is_kept(&self, now: Duration) -> bool {
+        self.requests > 0 || now < self.left + LINGER
+    }
+}
+
 #[derive(Debug)]
 struct Waiting<D, P> {
     download: (D, P),
@@ -92,12 +98,12 @@ impl<D: Copy + Eq + Hash, P: Copy + Eq + Hash> Places<D, P> {
 
     /// A request comes.
     pub fn enter(&mut self, device: D, package: P, now: Duration) -> Entry {
-        self.expire(now);
         let download = (device, package);
-        if let Some(held) = self.held.get_mut(&download) {
+        if let Some(held) = self.held.get_mut(&download).filter(|held| held.is_kept(now)) {
             held.requests += 1;
             return Entry::Admitted;
         }
+        self.expire(now);
         if self.held.len() < self.cap.downloads && !self.is_anybody_waiting() {
             self.queue.retain(|waiting| waiting.download != download);
             self.held.insert(download, Held { requests: 1, left: now });
@@ -123,15 +129,17 @@ impl<D: Copy + Eq + Hash, P: Copy + Eq + Hash> Places<D, P> {
         Entry::Waiting(ticket)
     }
 
-    /// A request that was admitted has ended.
-    pub fn leave(&mut self, device: D, package: P, how: Released, now: Duration) {
+    /// A request that was admitted has ended; whether its place is free now.
+    pub fn leave(&mut self, device: D, package: P, how: Released, now: Duration) -> bool {
         let download = (device, package);
-        let Some(held) = self.held.get_mut(&download) else { return };
+        let Some(held) = self.held.get_mut(&download) else { return false };
         held.requests -= 1;
         held.left = now;
-        if held.requests == 0 && how == Released::Complete {
+        let is_free = held.requests == 0 && how == Released::Complete;
+        if is_free {
             self.held.remove(&download);
         }
+        is_free
     }
 
     /// A request does not wait any more: its client hung up.
@@ -155,8 +163,11 @@ impl<D: Copy + Eq + Hash, P: Copy + Eq + Hash> Places<D, P> {
 
     /// Gives free places to those who wait: the numbers of the requests that are admitted now.
     pub fn admit(&mut self, now: Duration) -> Vec<u64> {
-        self.expire(now);
         let mut admitted = Vec::new();
+        if !self.is_anybody_waiting() {
+            return admitted;
+        }
+        self.expire(now);
         let mut places: HashMap<D, usize> = HashMap::new();
         for (device, _) in self.held.keys() {
             *places.entry(*device).or_default() += 1;
@@ -186,7 +197,7 @@ impl<D: Copy + Eq + Hash, P: Copy + Eq + Hash> Places<D, P> {
 
     /// Lets go of places that were kept for long enough, and of those who did not come again.
     fn expire(&mut self, now: Duration) {
-        self.held.retain(|_, held| held.requests > 0 || now < held.left + LINGER);
+        self.held.retain(|_, held| held.is_kept(now));
         self.queue.retain(|waiting| !waiting.tickets.is_empty() || now < waiting.expected);
     }
 }

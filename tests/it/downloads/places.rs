@@ -13,7 +13,7 @@ use crate::harness::{Anonymous, Reply, TestServer, contents};
 /// More than all buffers on the way hold: it goes on until the client has read it.
 const LENGTH: u32 = 24 << 20;
 /// How long a reply that does not come is waited for.
-const MOMENT: Duration = Duration::from_millis(150);
+const MOMENT: Duration = Duration::from_millis(300);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A server on which so many packages may be downloaded at once, of so many connections; the path of a package.
@@ -94,7 +94,10 @@ async fn who_waits_is_served_in_order_and_who_hangs_up_holds_nobody_up() {
     let second = second.reply().await;
     third.waits().await;
     finish(second).await;
-    third.finish().await;
+    let begin = Instant::now();
+    let third = third.reply().await;
+    assert!(begin.elapsed() < Duration::from_secs(3), "the one who hung up held it up");
+    finish(third).await;
 }
 
 #[tokio::test]

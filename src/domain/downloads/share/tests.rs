@@ -99,7 +99,8 @@ fn one_alone_gets_all_of_the_rate_however_it_asks() {
                     continue;
                 }
                 let ten = SECOND * 10;
-                let sent = simulate(|_| rates(rate, 0), &[client.clone()], ten, Duration::from_millis(late));
+                let sent =
+                    simulate(|_| rates(rate, 0), std::slice::from_ref(&client), ten, Duration::from_millis(late));
                 let total = bytes_of(&sent, 0, SECOND, ten);
                 // At the lowest rates pieces are as large as a second's worth.
                 let tolerance = rate / 4 + 2 * SMALLEST_PIECE;

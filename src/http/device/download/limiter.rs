@@ -21,6 +21,8 @@ pub type Client = Option<IpAddr>;
 /// How long nobody is looked after at least, as timers cost something, and at most, as others may have come.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+/// How often devices that want nothing any more are forgotten.
+const CLEARING_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Keeps downloads to their rates.
 pub struct Limiter {
@@ -112,9 +114,12 @@ impl Limiter {
 
     fn give_up(&self, ticket: u64, client: Client) {
         let mut state = self.lock();
-        if let Some(Turn::Waiting(_)) = state.turns.remove(&ticket) {
+        let turn = state.turns.remove(&ticket);
+        if matches!(turn, Some(Turn::Waiting(_))) {
             state.share.give_up(client, ticket, self.elapsed());
         }
+        // What a waker does when it goes is its own business.
+        drop(state);
     }
 
     fn elapsed(&self) -> Duration {
@@ -146,15 +151,18 @@ impl State {
 
 /// Looks after those who wait, until nobody wants anything.
 async fn tend(limiter: Arc<Limiter>) {
-    let mut pause = SHORTEST_PAUSE;
+    let (mut pause, mut cleared) = (SHORTEST_PAUSE, limiter.elapsed());
     loop {
         sleep(pause).await;
         let mut state = limiter.lock();
         let woken = state.give(&limiter);
         let now = limiter.elapsed();
-        if state.share.forget_idle(now) {
-            state.is_tended = false;
-            return;
+        if now >= cleared + CLEARING_INTERVAL {
+            cleared = now;
+            if state.share.forget_idle(now) {
+                state.is_tended = false;
+                return;
+            }
         }
         let next = state.share.next_gift().map_or(LONGEST_PAUSE, |next| next.saturating_sub(now));
         pause = next.clamp(SHORTEST_PAUSE, LONGEST_PAUSE);

@@ -76,8 +76,10 @@ impl Queue {
 
     fn release(&self, client: Client, package: Uuid, released: Released) {
         let mut state = self.lock();
-        state.places.leave(client, package, released, self.elapsed());
-        state.admit(self.elapsed());
+        let now = self.elapsed();
+        if state.places.leave(client, package, released, now) {
+            state.admit(now);
+        }
     }
 
     fn elapsed(&self) -> Duration {
