@@ -172,6 +172,7 @@ impl<D: Copy + Ord + Hash> FairShare<D> {
             self.stand(device, now);
         }
         let piece = self.piece();
+        self.forgive(piece);
         while let Some((level, device)) = self.ready.first().copied() {
             let Some(known) = self.devices.get_mut(&device) else { break };
             let Some((ticket, wanted)) = known.wishes.front().copied() else { break };
@@ -213,6 +214,18 @@ impl<D: Copy + Ord + Hash> FairShare<D> {
             device.standing != Standing::Idle || now.saturating_sub(device.last_active) < REMEMBERED
         });
         self.devices.is_empty()
+    }
+
+    /// Where many have come since, pieces are smaller: who was given a large one before, when it was nobody else's, would wait
+    /// until each of the others had as much.
+    fn forgive(&mut self, piece: u64) {
+        let most = self.level.saturating_add(piece);
+        while let Some((given, device)) = self.ready.last().copied().filter(|(given, _)| *given > most) {
+            let Some(known) = self.devices.get_mut(&device) else { break };
+            known.given = most;
+            self.ready.remove(&(given, device));
+            self.ready.insert((most, device));
+        }
     }
 
     /// The most that is given at once.

@@ -196,6 +196,16 @@ fn thousands_are_all_served_before_long() {
 }
 
 #[test]
+fn who_came_first_does_not_wait_until_all_who_came_later_have_as_much() {
+    let clients: Vec<Client> =
+        (0..1000).map(|number| Client { there: number * 4..u64::MAX, ..Client::new(1, 128 * 1024) }).collect();
+    let sent = simulate(|_| rates(MEBIBYTE, 0), &clients, SECOND * 13, Duration::from_millis(1));
+    // Twice as long as it takes to give each a small piece.
+    let served: BTreeSet<usize> = sent.iter().filter(|(at, ..)| *at > SECOND * 5).map(|(_, owner, _)| *owner).collect();
+    assert_eq!(served.len(), clients.len());
+}
+
+#[test]
 fn who_is_gone_is_forgotten() {
     let mut share = FairShare::new(rates(MEBIBYTE, 64 * 1024), Duration::ZERO);
     let tickets: Vec<u64> = (0..1000).map(|number| share.want(number % 10, MEBIBYTE, Duration::ZERO)).collect();
