@@ -45,6 +45,7 @@ struct PackageBytes {
 }
 
 impl PackageBytes {
+    /// So many bytes more are on their way.
     fn move_on(&mut self, bytes: usize) {
         self.next += bytes as u64;
         self.allowed = self.allowed.saturating_sub(bytes);
