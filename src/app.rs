@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::domain::AuditRetention;
 use crate::http::serve::{Limits, serve};
-use crate::http::{Addresses, Api, route};
+use crate::http::{Addresses, Api, Downloads, route};
 use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
 use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept, attempts};
@@ -104,6 +104,7 @@ impl App {
         if config.authentication_is_off {
             tracing::warn!("AUTHENTICATION IS OFF: everybody who reaches this server may do everything");
         }
+        report_hours(&config);
         if installation.store.clock().is_unset() {
             tracing::warn!("this machine's clock is not set; dates go on from the latest one known");
         }
@@ -122,6 +123,7 @@ impl App {
             uploads: uploads.clone(),
             identity_provider: provider,
             claim: offer.as_ref().map(|(claim, _)| *claim),
+            downloads: Downloads::new(config.downloads, store.clock().clone()),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             download_urls: config.download_urls,
             authentication_is_off: config.authentication_is_off,
@@ -229,6 +231,16 @@ async fn scrub(scrubber: Scrubber, shutdown: CancellationToken) {
     shutdown.run_until_cancelled(scrubber.run()).await;
 }
 
+/// Says which hours count, and whose clocks tell them: the zone may be one that nobody named.
+fn report_hours(config: &Config) {
+    if let Some(hours) = &config.scrub.hours {
+        tracing::info!(%hours, "stored packages are read again in some hours only");
+    }
+    for (hours, _) in &config.downloads.rates.hours {
+        tracing::info!(%hours, "downloads have other rates in some hours");
+    }
+}
+
 fn report_sweep(Swept { files, bytes }: Swept) {
     if files > 0 {
         tracing::info!(files, bytes, "deleted what broken-off uploads and deletions had left");
@@ -237,7 +249,7 @@ fn report_sweep(Swept { files, bytes }: Swept) {
 
 /// Writes what devices reported and what came of offers, if anything is new.
 async fn save_news(store: Store, tracker: Arc<Tracker>) {
-    if let Err(error) = tracker.save(&store).await {
+    if let Err(error) = tracker.save().await {
         tracing::warn!(%error, "could not write what came of offers; will try again");
     }
     if let Err(error) = store.save_presence().await {

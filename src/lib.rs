@@ -20,7 +20,7 @@
 //!
 //! # Who may use whom
 //!
-//! `domain` knows nobody. `auth` and `store` know `domain` (and `store` the clock); `usecase` knows these three; `http` knows
+//! `domain` knows nobody. `auth` and `store` know `domain` (and `store` the clock, as does `http`); `usecase` knows these three; `http` knows
 //! them all; `app` and `cli` wire. A test reads the imports and fails when an arrow runs the other way.
 //!
 //! # Invariants

@@ -84,11 +84,12 @@ fn add_package(fleet: &Fleet, length_mebibytes: u64) -> String {
     file.sync_all().unwrap();
     let metadata = json!({ "rdfm.software.version": "v1", "rdfm.hardware.devtype": "download" });
     let hash = hash.finalize();
-    let row = params![id, 0, hash.as_slice(), length_mebibytes * MEBIBYTE, uuid, metadata.to_string()];
+    let row = params![id, hash.as_slice(), length_mebibytes * MEBIBYTE, uuid, metadata.to_string()];
     Connection::open(fleet.database())
         .unwrap()
         .execute(
-            "INSERT INTO packages (id, created_at, sha256, length_bytes, uuid, metadata) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            "INSERT INTO packages (id, created_at, sha256, length_bytes, uuid, metadata) \
+             VALUES (?1, unixepoch(), ?2, ?3, ?4, ?5)",
             row,
         )
         .unwrap();

@@ -1,5 +1,6 @@
 //! The configuration: flags over environment over file, made into one [`Config`] that can work, or refused with one sentence.
 
+mod downloads;
 mod hours;
 mod identity_provider;
 mod options;
@@ -13,7 +14,9 @@ use ipnet::IpNet;
 use tracing_subscriber::filter::Targets;
 
 use crate::auth::Secret;
+use crate::domain::downloads::DownloadLimits;
 use crate::domain::{AuditRetention, ByteSize, DownloadUrls, LocalHours, ScrubPlan, StorageLimits};
+use downloads::download_limits;
 use hours::{local_hours, time_zone};
 pub use identity_provider::{IdentityProviderConfig, IntrospectionUrl};
 use options::read_file;
@@ -78,6 +81,8 @@ pub struct Config {
     pub identity_provider: Option<IdentityProviderConfig>,
     /// Connections at once.
     pub max_connections: usize,
+    /// How much may be downloaded at once.
+    pub downloads: DownloadLimits,
     /// How long the end may take.
     pub drain_timeout: Duration,
     /// How much may be stored.
@@ -129,6 +134,7 @@ impl Config {
             authentication_is_off: false,
             identity_provider: None,
             max_connections: DEFAULT_CONNECTIONS,
+            downloads: DownloadLimits::default(),
             drain_timeout: DEFAULT_DRAIN,
             storage_limits: StorageLimits::default(),
             upload_lifetime: DEFAULT_UPLOAD_LIFETIME,
@@ -152,6 +158,7 @@ impl Config {
             return refuse(format!("max_connections must be 1 to {MOST_CONNECTIONS}"));
         }
         let zone = time_zone(options.time_zone.as_deref())?;
+        let downloads = download_limits(&options, contents.download_hours, max_connections, &zone)?;
         let scrub_hours = options.scrub_hours.as_deref();
         let scrub_hours = scrub_hours.map(|text| local_hours("scrub_hours", text, &zone)).transpose()?;
         Ok(Self {
@@ -170,6 +177,7 @@ impl Config {
             authentication_is_off: options.no_api_auth.unwrap_or(false),
             identity_provider,
             max_connections,
+            downloads,
             drain_timeout: options
                 .drain_timeout
                 .as_deref()
@@ -292,12 +300,14 @@ fn audit_retention(age: Option<&str>, entries: Option<u64>) -> Result<AuditReten
     Ok(AuditRetention { age, entries })
 }
 
-/// A size; `None` if something is switched off. `name` is for the sentence that says what is wrong.
-fn size_or_off(name: &str, text: &str) -> Result<Option<ByteSize>, ConfigError> {
+/// A size in a second, with or without `/s`; `None` if something is switched off. `name` is for the sentence that says what is
+/// wrong.
+fn rate_or_off(name: &str, text: &str) -> Result<Option<ByteSize>, ConfigError> {
     if text.trim().eq_ignore_ascii_case("off") {
         return Ok(None);
     }
-    match text.parse::<ByteSize>() {
+    let size = text.trim();
+    match size.strip_suffix("/s").unwrap_or(size).parse::<ByteSize>() {
         Ok(size) => Ok(Some(size).filter(|size| size.bytes() > 0)),
         Err(error) => refuse(format!("{name}: {error}, or \"off\"")),
     }
@@ -305,7 +315,7 @@ fn size_or_off(name: &str, text: &str) -> Result<Option<ByteSize>, ConfigError> 
 
 fn scrub_plan(rate: Option<&str>, every: Option<&str>, hours: Option<LocalHours>) -> Result<ScrubPlan, ConfigError> {
     let default = ScrubPlan::default();
-    let rate = rate.map_or(Ok(default.rate), |text| size_or_off("scrub_rate", text))?;
+    let rate = rate.map_or(Ok(default.rate), |text| rate_or_off("scrub_rate", text))?;
     let every = every.map_or(Ok(default.every), |text| duration("scrub_every", text))?;
     if !(SHORTEST_SCRUB..=LONGEST_SCRUB).contains(&every) {
         return refuse("scrub_every must be at least 1h, and at most 100 years");
@@ -336,7 +346,7 @@ mod tests {
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 27);
+        assert_eq!(options.len(), 30);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -473,6 +483,13 @@ mod tests {
             "scrub_hours = \"08:00-08:00\"",
             "time_zone = \"Europe/Atlantis\"",
             "time_zone = \"\"",
+            "download_rate = \"fast\"",
+            "download_rate = \"40MiB/h\"",
+            "download_rate = \"1000\"",
+            "download_rate_device = \"1000 B/s\"",
+            "max_downloads = 0",
+            "max_downloads = 513",
+            "max_connections = 10\nmax_downloads = 6",
             "log = \"loud=very\"",
             "listen = ",
         ];

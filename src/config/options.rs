@@ -10,6 +10,7 @@ use clap::{ArgMatches, Args};
 use serde::Deserialize;
 
 use super::{ConfigError, refuse};
+use crate::domain::Hours;
 
 /// Where everything is kept: options of every command. Field names are the keys of the file.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
@@ -65,6 +66,15 @@ pub struct ServeOptions {
     /// Connections that are served at once [default: 1024]
     #[arg(long, env = "TENDER_MAX_CONNECTIONS", value_name = "NUMBER")]
     pub(super) max_connections: Option<usize>,
+    /// How much may be downloaded in a second by all devices together, such as 40MiB/s [default: no limit]
+    #[arg(long, env = "TENDER_DOWNLOAD_RATE", value_name = "RATE")]
+    pub(super) download_rate: Option<String>,
+    /// How much may be downloaded in a second by one device: one address [default: no limit]
+    #[arg(long, env = "TENDER_DOWNLOAD_RATE_DEVICE", value_name = "RATE")]
+    pub(super) download_rate_device: Option<String>,
+    /// How many packages may be downloaded at once; more wait [default: no limit]
+    #[arg(long, env = "TENDER_MAX_DOWNLOADS", value_name = "NUMBER")]
+    pub(super) max_downloads: Option<usize>,
     /// How long downloads may go on after the server was told to stop [default: 30s]
     #[arg(long, env = "TENDER_DRAIN_TIMEOUT", value_name = "DURATION")]
     pub(super) drain_timeout: Option<String>,
@@ -126,8 +136,20 @@ pub(super) struct FileContents {
     pub(super) storage: StorageOptions,
     #[serde(flatten)]
     pub(super) serve: ServeOptions,
+    /// Other rates of downloads in some hours: these have no flag.
+    #[serde(default)]
+    pub(super) download_hours: Vec<DownloadHours>,
     #[serde(flatten)]
     unknown: toml::Table,
+}
+
+/// The rates of downloads in some hours; what is left out is as usual.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct DownloadHours {
+    pub(super) hours: Hours,
+    pub(super) rate: Option<String>,
+    pub(super) rate_device: Option<String>,
 }
 
 impl StorageOptions {
@@ -168,6 +190,9 @@ impl ServeOptions {
             oauth_client_id: self.oauth_client_id.or(other.oauth_client_id),
             oauth_client_secret_file: self.oauth_client_secret_file.or(other.oauth_client_secret_file),
             max_connections: self.max_connections.or(other.max_connections),
+            download_rate: self.download_rate.or(other.download_rate),
+            download_rate_device: self.download_rate_device.or(other.download_rate_device),
+            max_downloads: self.max_downloads.or(other.max_downloads),
             drain_timeout: self.drain_timeout.or(other.drain_timeout),
             storage_reserve: self.storage_reserve.or(other.storage_reserve),
             max_package_size: self.max_package_size.or(other.max_package_size),

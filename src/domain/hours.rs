@@ -209,6 +209,14 @@ impl fmt::Display for Hours {
     }
 }
 
+impl fmt::Display for LocalHours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // A machine may know the rules of its zone, but not the name.
+        let zone = self.zone.iana_name().unwrap_or("local time");
+        write!(f, "{} ({zone})", self.hours)
+    }
+}
+
 impl fmt::Display for Window {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { days, start, end } = *self;

@@ -12,6 +12,7 @@ mod byte_size;
 mod concern;
 mod device;
 mod download_urls;
+pub mod downloads;
 mod group;
 mod hours;
 mod ids;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use headers::{ContentRange, HeaderMapExt};
 use humantime::format_duration;
-use warp::http::header::{ALLOW, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use warp::http::header::{ALLOW, CONNECTION, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use warp::http::{Method, StatusCode};
 use warp::reply::Response;
 
@@ -65,6 +65,8 @@ pub enum ApiError {
     ReadOnly,
     /// 503: the packages are not there.
     PackagesAway,
+    /// 503: too much goes on at the moment; again after so long.
+    Busy(&'static str, Duration),
     /// 507: there is no room.
     InsufficientStorage(String),
 }
@@ -96,7 +98,7 @@ impl ApiError {
             Self::OAuth(error) if error.is_about_the_client() => StatusCode::UNAUTHORIZED,
             Self::OAuth(_) => StatusCode::BAD_REQUEST,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::ReadOnly | Self::PackagesAway => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ReadOnly | Self::PackagesAway | Self::Busy(..) => StatusCode::SERVICE_UNAVAILABLE,
             Self::InsufficientStorage(_) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
@@ -133,7 +135,7 @@ impl ApiError {
             Self::ChecksumMismatch => "this piece was damaged on the way: send it again".to_owned(),
             Self::Unauthorized(sentence) | Self::NotFound(sentence) | Self::Gone(sentence) => (*sentence).to_owned(),
             Self::OAuth(error) => error.sentence.clone().into_owned(),
-            Self::TooManyRequests(sentence, wait) => {
+            Self::TooManyRequests(sentence, wait) | Self::Busy(sentence, wait) => {
                 format!("{sentence}: try again in {}", format_duration(whole_seconds(*wait)))
             }
             Self::NotAccepted => "the device is not accepted yet: a person must accept its registration".to_owned(),
@@ -178,6 +180,11 @@ impl ApiError {
             }
             Self::TooManyRequests(_, wait) => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait).as_secs()));
+            }
+            Self::Busy(_, wait) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(wait).as_secs()));
+                // Its connection is somebody else's meanwhile.
+                headers.insert(CONNECTION, HeaderValue::from_static("close"));
             }
             Self::UnsupportedVersion => {
                 headers.insert("tus-version", HeaderValue::from_static("1.0.0"));

@@ -52,6 +52,9 @@ impl Addresses {
     /// Where the request came from: the nearest address that is no trusted proxy's.
     pub fn client_address(&self, head: &Head) -> Option<IpAddr> {
         let mut nearest = head.connection.peer?.ip().to_canonical();
+        if !self.trusts(nearest) {
+            return Some(nearest);
+        }
         let mut before = addresses_before(&head.headers);
         while self.trusts(nearest) {
             let Some(address) = before.pop().flatten() else { break };

@@ -35,6 +35,7 @@ use crate::domain::Action::{
     UploadPackage,
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
+use crate::domain::downloads::DownloadLimits;
 use crate::domain::{DownloadUrls, StorageLimits};
 use crate::identity_provider::IdentityProvider;
 use crate::store::{PackageFolder, Store};
@@ -48,7 +49,7 @@ use crate::usecase::open_packages::OpenPackages;
 use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
 use crate::usecase::track_progress::Tracker;
-pub use device::download::OpenPackage;
+pub use device::download::{Downloads, OpenPackage};
 use device::{auth, download, update};
 pub use endpoint::RouteSummary;
 use endpoint::{Resource, Route, any_of, at, on};
@@ -71,6 +72,8 @@ pub struct Api {
     pub uploads: ResumableUploads,
     /// Those that are being downloaded.
     pub open_packages: OpenPackages<OpenPackage>,
+    /// How much is downloaded at once.
+    pub downloads: Downloads,
     /// The keys of tokens.
     pub keys: Keys,
     /// The compiled plans.
@@ -105,12 +108,14 @@ impl Api {
         let room = Room::new(store.clone(), packages.clone(), StorageLimits::default());
         let uploads =
             ResumableUploads::new(store.clone(), packages.clone(), room.clone(), Duration::from_secs(24 * 60 * 60));
+        let downloads = Downloads::new(DownloadLimits::default(), store.clock().clone());
         Self {
             store,
             packages,
             room,
             uploads,
             open_packages: OpenPackages::default(),
+            downloads,
             keys,
             planner: Planner::default(),
             tracker,

@@ -22,7 +22,7 @@ pub struct Head {
 }
 
 /// What the connection adds to a request on its way to the routes.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Arrival {
     /// What it asks for.
     pub target: RequestTarget,

@@ -34,28 +34,32 @@ fn is_placeholder(bytes: &[u8]) -> bool {
 }
 
 /// The pieces of files that a connection's placeholders stand for, in order. Clones are the same.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub struct Segments(Arc<Mutex<VecDeque<Segment>>>);
 
-#[derive(Debug)]
+/// Is told which bytes of a file have been handed to the operating system.
+pub type Meter = Arc<dyn Fn(Range<u64>) + Send + Sync>;
+
 struct Segment {
     file: PackageFile,
     /// What is still to be sent.
     rest: Range<u64>,
+    meter: Option<Meter>,
 }
 
 impl Segments {
     /// Appends a piece of a file, of [`SEGMENT_BYTES`] at most, and gives what a body must send for it, once and as it is.
-    pub fn push(&self, file: PackageFile, first: u64, length: usize) -> Bytes {
+    pub fn push(&self, file: PackageFile, piece: Range<u64>, meter: Option<Meter>) -> Bytes {
+        let length = usize::try_from(piece.end - piece.start).unwrap_or(SEGMENT_BYTES);
         let placeholder = PLACEHOLDER.slice(..length);
-        self.lock().push_back(Segment { file, rest: first..first + length as u64 });
+        self.lock().push_back(Segment { file, rest: piece, meter });
         placeholder
     }
 
     /// The next piece: its file and what is still to be sent of it.
     fn next(&self) -> io::Result<(PackageFile, Range<u64>)> {
         let segments = self.lock();
-        let Segment { file, rest } =
+        let Segment { file, rest, .. } =
             segments.front().ok_or_else(|| io::Error::other("a placeholder without a file"))?;
         Ok((file.clone(), rest.clone()))
     }
@@ -63,11 +67,14 @@ impl Segments {
     /// So many bytes of the next piece are sent.
     fn advance(&self, bytes: usize) {
         let mut segments = self.lock();
-        if let Some(segment) = segments.front_mut() {
-            segment.rest.start += bytes as u64;
-            if segment.rest.is_empty() {
-                segments.pop_front();
-            }
+        let Some(segment) = segments.front_mut() else { return };
+        let sent = segment.rest.start..segment.rest.start + bytes as u64;
+        segment.rest.start = sent.end;
+        if let Some(meter) = &segment.meter {
+            meter(sent);
+        }
+        if segment.rest.is_empty() {
+            segments.pop_front();
         }
     }
 

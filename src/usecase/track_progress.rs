@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::clock::Clock;
 use crate::domain::attempt::{Attempt, Step};
 use crate::domain::progress::{GroupProgress, Moment, News, Progress, Proposal};
 use crate::domain::rollout::{Failures, Hold};
@@ -18,7 +17,7 @@ const KNOWN_BEHIND_ADDRESS: usize = 64;
 
 /// How far all devices are.
 pub struct Tracker {
-    clock: Clock,
+    store: Store,
     tracked: Mutex<Tracked>,
 }
 
@@ -34,8 +33,7 @@ struct Tracked {
 impl Tracker {
     /// Takes up what was under way when the server stopped.
     pub async fn restore(store: &Store) -> Result<Self, StoreError> {
-        let clock = store.clock().clone();
-        let moment = moment(&clock);
+        let moment = moment(store);
         let restoring = store.read(move |connection| {
             let mut progress = Progress::new(attempts::latest(connection)?);
             attempts::visit_those_that_count(connection, |attempt| progress.restore(attempt, moment))?;
@@ -45,12 +43,12 @@ impl Tracker {
             Ok::<_, StoreError>(progress)
         });
         let tracked = Tracked { progress: restoring.await?, ..Tracked::default() };
-        Ok(Self { clock, tracked: Mutex::new(tracked) })
+        Ok(Self { store: store.clone(), tracked: Mutex::new(tracked) })
     }
 
     /// A device asks that is to install nothing.
     pub fn see(&self, device: DeviceId, runs: &str) {
-        let moment = moment(&self.clock);
+        let moment = moment(&self.store);
         self.lock().progress.see(device, runs, None, moment);
     }
 
@@ -63,7 +61,7 @@ impl Tracker {
         proposal: &Proposal<'_>,
         step: impl FnOnce() -> Step,
     ) -> Option<Hold> {
-        let moment = moment(&self.clock);
+        let moment = moment(&self.store);
         let mut tracked = self.lock();
         let hold = tracked.progress.check(device, runs, Some(proposal), moment, step);
         if let (None, Some(address)) = (hold, address) {
@@ -81,7 +79,7 @@ impl Tracker {
 
     /// See [`Progress::hold`].
     pub fn hold(&self, device: DeviceId, proposal: &Proposal<'_>) -> Option<Hold> {
-        let now = self.clock.now();
+        let now = self.store.clock().now();
         self.lock().progress.hold(device, proposal, now)
     }
 
@@ -105,13 +103,13 @@ impl Tracker {
 
     /// Bytes of a package were sent to a device.
     pub fn fetched(&self, device: DeviceId, package: PackageId, first: u64, length: u64) {
-        let moment = moment(&self.clock);
+        let moment = moment(&self.store);
         self.lock().progress.fetch(device, package, first, length, moment);
     }
 
     /// Ends what does not go on.
     pub fn expire(&self) {
-        let moment = moment(&self.clock);
+        let moment = moment(&self.store);
         let mut tracked = self.lock();
         tracked.progress.expire(moment);
         let Tracked { progress, offered, .. } = &mut *tracked;
@@ -122,7 +120,7 @@ impl Tracker {
     }
 
     /// Writes what is new. On failure it is kept for the next time.
-    pub async fn save(&self, store: &Store) -> Result<(), StoreError> {
+    pub async fn save(&self) -> Result<(), StoreError> {
         let unsaved = {
             let mut tracked = self.lock();
             let news = tracked.progress.take_news();
@@ -133,7 +131,8 @@ impl Tracker {
             return Ok(());
         }
         let writing = unsaved.clone();
-        let written = store
+        let written = self
+            .store
             .write(move |tx| {
                 for news in &writing {
                     match news {
@@ -155,8 +154,8 @@ impl Tracker {
     }
 
     /// The attempts that fit, latest first, at most `limit`: those that go on as they are at this moment.
-    pub async fn attempts(&self, store: &Store, filter: Filter, limit: u32) -> Result<Vec<Attempt>, StoreError> {
-        let stored = store.read(move |connection| attempts::page(connection, &filter, limit)).await?;
+    pub async fn attempts(&self, filter: Filter, limit: u32) -> Result<Vec<Attempt>, StoreError> {
+        let stored = self.store.read(move |connection| attempts::page(connection, &filter, limit)).await?;
         let mut known: HashMap<_, _> = stored.into_iter().map(|attempt| (attempt.id, attempt)).collect();
         {
             let mut tracked = self.lock();
@@ -182,10 +181,10 @@ impl Tracker {
     }
 
     /// A person has looked: offers go on in a group, and its failures do not count any more. `false` if nothing had stopped.
-    pub async fn resume(&self, store: &Store, group: GroupId, deed: Deed) -> Result<bool, StoreError> {
+    pub async fn resume(&self, group: GroupId, deed: Deed) -> Result<bool, StoreError> {
         // What is not written could not be forgiven.
-        self.save(store).await?;
-        let resuming = store.write(move |tx| {
+        self.save().await?;
+        let resuming = self.store.write(move |tx| {
             rollouts::resume(tx, group)?;
             attempts::forgive_group(tx, group)?;
             audit::append(tx, &deed.done(format!("group/{group}")))
@@ -195,9 +194,9 @@ impl Tracker {
     }
 
     /// A person has looked: a device does not pause any more. `false` if it had not failed.
-    pub async fn release(&self, store: &Store, device: DeviceId, deed: Deed) -> Result<bool, StoreError> {
-        self.save(store).await?;
-        let releasing = store.write(move |tx| {
+    pub async fn release(&self, device: DeviceId, deed: Deed) -> Result<bool, StoreError> {
+        self.save().await?;
+        let releasing = self.store.write(move |tx| {
             attempts::forgive_device(tx, device)?;
             audit::append(tx, &deed.done(format!("device/{device}")))
         });
@@ -211,6 +210,7 @@ impl Tracker {
     }
 }
 
-fn moment(clock: &Clock) -> Moment {
+fn moment(store: &Store) -> Moment {
+    let clock = store.clock();
     Moment { now: clock.now(), steady: clock.steady() }
 }

@@ -2,6 +2,8 @@
 
 mod fields;
 mod files;
+mod places;
+mod rates;
 mod signed;
 
 use std::time::Duration;

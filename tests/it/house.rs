@@ -17,7 +17,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("auth", &["domain"]),
     ("store", &["domain", "clock"]),
     ("usecase", &["domain", "auth", "store"]),
-    ("http", &["domain", "auth", "identity_provider", "store", "usecase"]),
+    ("http", &["domain", "auth", "clock", "identity_provider", "store", "usecase"]),
     ("config", &["domain", "auth"]),
     ("tls", &[]),
     ("identity_provider", &["domain", "auth", "clock", "config", "tls"]),
@@ -66,8 +66,11 @@ const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
     // The simulated fleet is a client: it reads statuses and never decides one.
     (&["StatusCode"], &["http/", "cli/simulate/"]),
     (&["SystemTime", "::", "now"], &["clock.rs", "cli/simulate/"]),
-    // Time-outs of connections run on tokio's own clock.
-    (&["Instant", "::", "now"], &["clock.rs", "http/body.rs", "http/connection.rs", "cli/simulate/"]),
+    // Time-outs of connections, and what holds downloads back, run on tokio's own clock.
+    (
+        &["Instant", "::", "now"],
+        &["clock.rs", "http/body.rs", "http/connection.rs", "http/device/download/", "cli/simulate/"],
+    ),
     (&["unsafe"], &[]),
     (&["todo", "!"], &[]),
     (&["unimplemented", "!"], &[]),

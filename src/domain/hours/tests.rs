@@ -68,6 +68,11 @@ fn hours_are_read_and_written() {
 }
 
 #[test]
+fn hours_tell_whose_clocks_count() {
+    assert_eq!(local("sun 1:00-2:00", "Europe/Berlin").to_string(), "sun 01:00-02:00 (Europe/Berlin)");
+}
+
+#[test]
 fn hours_begin_and_end_by_the_clocks_of_the_place() {
     // From each moment on: whether it is one of the hours, and when that changes.
     let cases = [

@@ -240,3 +240,15 @@ async fn devices_on_every_interface_get_an_address_that_they_reach() {
         assert_eq!(device.download(&offer).await, host.as_bytes());
     }
 }
+
+#[tokio::test]
+async fn the_machines_own_zone_counts_unless_another_is_named() {
+    for (more, zone) in [(&[][..], "America/New_York"), (&["--time-zone", "Europe/Berlin"], "Europe/Berlin")] {
+        let folder = tempfile::tempdir().unwrap();
+        let server = ServerProcess::start_with(folder.path(), |command| {
+            command.env("TZ", "America/New_York").args(["--scrub-hours", "22:00-06:00"]).args(more)
+        });
+        let server = server.await;
+        assert!(server.log().contains(&format!("22:00-06:00 ({zone})")), "{}", server.log());
+    }
+}

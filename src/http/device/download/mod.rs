@@ -3,7 +3,12 @@
 mod body;
 mod fields;
 mod file_name;
+mod limiter;
+mod passage;
+mod queue;
 
+use std::net::IpAddr;
+use std::ops::Range;
 use std::sync::Arc;
 
 use headers::{ContentLength, ContentRange, HeaderMapExt, IfModifiedSince, IfNoneMatch, IfRange};
@@ -20,9 +25,11 @@ use crate::http::error::ApiError;
 use crate::http::guard::Anonymous;
 use crate::http::range::{ByteRange, RangeRequest};
 use crate::http::request::Request;
+use crate::http::sendfile::Meter;
 use crate::store::PackageFile;
 use crate::usecase::open_package::Opened;
 use fields::{Extent, PackageFields};
+pub use passage::Downloads;
 
 /// A package's name in a URL: its UUID, with its directory before it or without.
 pub struct StoredName {
@@ -83,6 +90,7 @@ pub fn address(api: &Api, package: &Package) -> String {
 /// - 403: addresses are signed, and this one is not, not rightly, or no more good
 /// - 404: no such package, or its file is damaged
 /// - 416: no byte of the range is in the package
+/// - 503: as many packages are being downloaded as may be at once, and one has waited for long enough
 pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Request) -> Result<Response, ApiError> {
     let opening = api.open_packages.get(&api.store, &api.packages, name.uuid, OpenPackage::new);
     let open = match opening.await? {
@@ -106,8 +114,12 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
     };
 
     let mut response = match range {
-        Some(range) => body::of(file, range, &request.head.segments),
-        None => Response::default(),
+        Some(range) if extent != Extent::HeadOnly => {
+            let client = api.addresses.client_address(&request.head);
+            let passage = api.downloads.begin(client, package.uuid, range, length).await?;
+            body::of(file, range, passage, request.head.segments, meter(&api, client, package, range))
+        }
+        _ => Response::default(),
     };
     *response.status_mut() = status;
     let headers = response.headers_mut();
@@ -120,6 +132,13 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
         }
     }
     Ok(response)
+}
+
+/// Counts what is sent for the device that probably fetches it.
+fn meter(api: &Api, client: Option<IpAddr>, package: &Package, range: ByteRange) -> Option<Meter> {
+    let (tracker, package) = (api.tracker.clone(), package.id);
+    let device = tracker.downloader(client?, package, range.first)?;
+    Some(Arc::new(move |sent: Range<u64>| tracker.fetched(device, package, sent.start, sent.end - sent.start)))
 }
 
 /// Whether the client has this version already (RFC 9110, section 13.2.2: the tag decides if there is one).
