@@ -49,6 +49,12 @@ named!(
     SetGroupPackages = "group.packages",
     /// A group's policy was set.
     SetGroupPolicy = "group.policy",
+    /// How a group's devices get new versions was set.
+    SetGroupRollout = "group.rollout",
+    /// Offers in a group that had stopped go on.
+    ResumeGroup = "group.resume",
+    /// A device that paused after failures does not any more.
+    ReleaseDevice = "device.release",
     /// Somebody became the first administrator.
     Claim = "claim",
     /// Somebody logged in.

@@ -284,6 +284,11 @@ impl Progress {
         known.map(|known| known.failures)
     }
 
+    /// Whether any package has failed on a device, and nobody has said that it does not count.
+    pub fn has_failed(&self, device: DeviceId) -> bool {
+        self.failures.keys().any(|(failed, _)| *failed == device)
+    }
+
     /// Where a group stands, if any of its devices has begun.
     pub fn group(&self, group: GroupId) -> Option<&GroupProgress> {
         self.groups.get(&group)

@@ -31,8 +31,8 @@ use warp::http::Method;
 use crate::auth::Keys;
 use crate::domain::Action::{
     AcceptDevice, BeginUpload, ChangeGroupDevices, ContinueUpload, CreateGroup, DeleteGroup, DeletePackage,
-    DiscardUpload, GrantToken, IntrospectToken, LogOut, RevokeToken, SetGroupPackages, SetGroupPolicy, SetPassword,
-    UploadPackage,
+    DiscardUpload, GrantToken, IntrospectToken, LogOut, ReleaseDevice, ResumeGroup, RevokeToken, SetGroupPackages,
+    SetGroupPolicy, SetGroupRollout, SetPassword, UploadPackage,
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
 use crate::domain::downloads::DownloadLimits;
@@ -56,7 +56,10 @@ use endpoint::{Resource, Route, any_of, at, on};
 pub use guard::Audience;
 use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, Public, Uploading};
 pub use host::Addresses;
-use management::{audit, devices, groups, package_overview, packages, registrations, session, status, tus, uploads};
+use management::{
+    attempts, audit, devices, groups, package_overview, packages, registrations, rollouts, session, status, tus,
+    uploads,
+};
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
 
@@ -137,6 +140,7 @@ const GET: Method = Method::GET;
 const OPTIONS: Method = Method::OPTIONS;
 const POST: Method = Method::POST;
 const PATCH: Method = Method::PATCH;
+const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
 /// Every path that the server answers, those called most first.
@@ -210,6 +214,14 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/uploads/{upload}/package", [on(POST, Uploading(UploadPackage), uploads::finish)]),
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
         at("/api/tender/v1/packages", [on(GET, Management(ReadOnly), package_overview::list)]),
+        at("/api/tender/v1/attempts", [on(GET, Management(ReadOnly), attempts::list)]),
+        at("/api/tender/v1/devices/{device}/attempts", [on(GET, Management(ReadOnly), attempts::of_device)]),
+        at("/api/tender/v1/devices/{device}/release", [on(POST, Change(ReadWrite, ReleaseDevice), attempts::release)]),
+        at(
+            "/api/tender/v1/groups/{group}/rollout",
+            [on(GET, Management(ReadOnly), rollouts::show), on(PUT, Change(ReadWrite, SetGroupRollout), rollouts::set)],
+        ),
+        at("/api/tender/v1/groups/{group}/resume", [on(POST, Change(ReadWrite, ResumeGroup), rollouts::resume)]),
         at("/api/tender/v1/status", [on(GET, Management(ReadOnly), status::show)]),
         at("/metrics", [on(GET, Management(ReadOnly), status::metrics)]),
         at("/oauth/token", [on(POST, ClientOnly(GrantToken), token::grant)]),

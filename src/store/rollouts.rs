@@ -32,13 +32,13 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Rollout> {
     })
 }
 
-/// Sets how the devices of a group get new versions. The group must be there.
-pub fn put(tx: &WriteTx<'_>, group: GroupId, rollout: &Rollout) -> Result<(), StoreError> {
+/// Sets how the devices of a group get new versions; `false`: there is no such group.
+pub fn put(tx: &WriteTx<'_>, group: GroupId, rollout: &Rollout) -> Result<bool, StoreError> {
     tx.changes(Change::Plans);
     let mut statement = tx.connection().prepare_cached(
         "INSERT INTO group_rollouts (group_id, hours, time_zone, max_failures, halt_percent, halt_devices, max_parallel,
              first_devices)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM groups WHERE id = ?1)
          ON CONFLICT (group_id) DO UPDATE SET hours = excluded.hours, time_zone = excluded.time_zone,
              max_failures = excluded.max_failures, halt_percent = excluded.halt_percent,
              halt_devices = excluded.halt_devices, max_parallel = excluded.max_parallel,
@@ -46,7 +46,7 @@ pub fn put(tx: &WriteTx<'_>, group: GroupId, rollout: &Rollout) -> Result<(), St
     )?;
     let Rollout { hours, max_failures, halt, max_parallel, first } = rollout;
     let hours = hours.as_ref().map(|hours| (hours.hours().to_string(), hours.zone_name()));
-    statement.execute((
+    let rows = statement.execute((
         group,
         hours.as_ref().map(|(hours, _)| hours),
         hours.as_ref().map(|(_, zone)| zone),
@@ -56,7 +56,7 @@ pub fn put(tx: &WriteTx<'_>, group: GroupId, rollout: &Rollout) -> Result<(), St
         max_parallel,
         first,
     ))?;
-    Ok(())
+    Ok(rows == 1)
 }
 
 /// Nothing is offered in a group any more on the way to this target. A group that is gone is passed over.

@@ -182,6 +182,9 @@ impl Tracker {
 
     /// A person has looked: offers go on in a group, and its failures do not count any more. `false` if nothing had stopped.
     pub async fn resume(&self, group: GroupId, deed: Deed) -> Result<bool, StoreError> {
+        if self.group(group).is_none_or(|group| group.halted_since.is_none()) {
+            return Ok(false);
+        }
         // What is not written could not be forgiven.
         self.save().await?;
         let resuming = self.store.write(move |tx| {
@@ -193,8 +196,11 @@ impl Tracker {
         Ok(self.lock().progress.resume(group))
     }
 
-    /// A person has looked: a device does not pause any more. `false` if it had not failed.
+    /// A person has looked: a device does not pause any more. `false` if nothing had failed on it.
     pub async fn release(&self, device: DeviceId, deed: Deed) -> Result<bool, StoreError> {
+        if !self.lock().progress.has_failed(device) {
+            return Ok(false);
+        }
         self.save().await?;
         let releasing = self.store.write(move |tx| {
             attempts::forgive_device(tx, device)?;

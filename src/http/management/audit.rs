@@ -7,6 +7,7 @@ use humantime::parse_rfc3339;
 use serde::Serialize;
 use warp::reply::Response;
 
+use super::paging::{number, parameters, wrong};
 use crate::domain::{AuditEntry, AuditRecord, Timestamp};
 use crate::http::Api;
 use crate::http::error::ApiError;
@@ -14,9 +15,6 @@ use crate::http::guard::Operator;
 use crate::http::reply::{self, Moment};
 use crate::http::request::Request;
 use crate::store::audit::{self, Filter};
-
-const DEFAULT_LIMIT: u32 = 100;
-const MAX_LIMIT: u32 = 1000;
 
 /// Entries, latest first.
 #[derive(Serialize)]
@@ -66,36 +64,25 @@ impl<'a> From<&'a AuditRecord> for EntryReply<'a> {
 /// - 200: a page of entries, latest first
 /// - 400: a parameter is unknown, or its value is none
 pub async fn list(api: Arc<Api>, _: Operator, (): (), request: Request) -> Result<Response, ApiError> {
-    let (filter, limit) = query(request.head.target.query())?;
-    // One more than asked for tells whether there is a next page.
-    let mut records = api.store.read(move |connection| audit::page(connection, &filter, limit + 1)).await?;
-    let has_next = records.len() > limit as usize;
-    records.truncate(limit as usize);
-    let next = records.last().filter(|_| has_next).map(|record| record.id);
-    Ok(reply::ok(&PageReply { entries: records.iter().map(EntryReply::from).collect(), next })?)
-}
-
-fn query(text: &str) -> Result<(Filter, u32), ApiError> {
     let mut filter = Filter::default();
-    let mut limit = DEFAULT_LIMIT;
-    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-        let wrong = |needed: &str| ApiError::BadRequest(format!("the parameter {name} must be {needed}"));
-        match name.as_ref() {
-            "actor" => filter.actor = Some(value.into_owned()),
+    let limit = parameters(request.head.target.query(), |name, value| {
+        let moment = || moment(value).ok_or_else(|| wrong(name, "like 2027-01-15T08:00:00Z"));
+        match name {
+            "actor" => filter.actor = Some(value.to_owned()),
             "action" => filter.action = Some(value.parse()?),
-            "target" => filter.target = Some(value.into_owned()),
+            "target" => filter.target = Some(value.to_owned()),
             "outcome" => filter.outcome = Some(value.parse()?),
-            "since" => filter.since = Some(moment(&value).ok_or_else(|| wrong("like 2027-01-15T08:00:00Z"))?),
-            "until" => filter.until = Some(moment(&value).ok_or_else(|| wrong("like 2027-01-15T08:00:00Z"))?),
-            "before" => filter.before = Some(value.parse().map_err(|_| wrong("a number"))?),
-            "limit" => {
-                let given = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                limit = given.ok_or_else(|| wrong(&format!("a number from 1 to {MAX_LIMIT}")))?;
-            }
-            unknown => return Err(ApiError::BadRequest(format!("there is no parameter \"{unknown}\" here"))),
+            "since" => filter.since = Some(moment()?),
+            "until" => filter.until = Some(moment()?),
+            "before" => filter.before = Some(number(name, value)?),
+            _ => return Ok(false),
         }
-    }
-    Ok((filter, limit))
+        Ok(true)
+    })?;
+    let page = api.store.read(move |connection| audit::page(connection, &filter, limit.with_one_more()));
+    let mut records = page.await?;
+    let next = limit.cut(&mut records, |record| record.id);
+    Ok(reply::ok(&PageReply { entries: records.iter().map(EntryReply::from).collect(), next })?)
 }
 
 fn moment(text: &str) -> Option<Timestamp> {

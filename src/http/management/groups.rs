@@ -76,7 +76,7 @@ struct PolicyBody {
 }
 
 /// What the audit log calls a group.
-fn target(id: GroupId) -> String {
+pub fn target(id: GroupId) -> String {
     format!("group/{id}")
 }
 
@@ -88,7 +88,7 @@ fn numbers<T: ToString>(identifiers: &[T]) -> String {
     identifiers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-fn no_such_group() -> ApiError {
+pub fn no_such_group() -> ApiError {
     ApiError::NotFound("no such group")
 }
 

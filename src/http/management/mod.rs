@@ -1,11 +1,14 @@
 //! What people and scripts call: the frozen API of the reference server, and what tender has beside it.
 
+pub mod attempts;
 pub mod audit;
 pub mod devices;
 pub mod groups;
 pub mod package_overview;
 pub mod packages;
+mod paging;
 pub mod registrations;
+pub mod rollouts;
 pub mod session;
 pub mod status;
 pub mod tus;

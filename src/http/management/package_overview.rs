@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use warp::reply::Response;
 
+use super::paging::{number, parameters};
 use crate::domain::{Artifact, GroupId, Metadata, PackageId};
 use crate::http::Api;
 use crate::http::error::ApiError;
@@ -14,9 +15,6 @@ use crate::http::reply::{self, Moment};
 use crate::http::request::Request;
 use crate::store::integrity::{self, Standing};
 use crate::store::{StoreError, artifacts, packages};
-
-const DEFAULT_LIMIT: u32 = 100;
-const MAX_LIMIT: u32 = 1000;
 
 /// Packages, ordered by identifier.
 #[derive(Serialize)]
@@ -63,13 +61,17 @@ impl OverviewReply {
 /// - 200: a page of packages, with what is known about them and their files
 /// - 400: a parameter is unknown, or its value is none
 pub async fn list(api: Arc<Api>, _: Operator, (): (), request: Request) -> Result<Response, ApiError> {
-    let (after, limit) = query(request.head.target.query())?;
+    let mut after = PackageId(0);
+    let limit = parameters(request.head.target.query(), |name, value| {
+        match name {
+            "after" => after = number(name, value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    })?;
     let page = api.store.read(move |connection| {
-        // One more than asked for tells whether there is a next page.
-        let mut standings = integrity::page(connection, after, limit + 1)?;
-        let has_next = standings.len() > limit as usize;
-        standings.truncate(limit as usize);
-        let next = standings.last().filter(|_| has_next).map(|standing| standing.id);
+        let mut standings = integrity::page(connection, after, limit.with_one_more())?;
+        let next = limit.cut(&mut standings, |standing| standing.id);
         let mut overviews = Vec::with_capacity(standings.len());
         for standing in standings {
             let artifact = artifacts::find(connection, standing.id)?;
@@ -81,20 +83,4 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), request: Request) -> Resul
         Ok::<_, StoreError>(PageReply { packages: overviews, next })
     });
     Ok(reply::ok(&page.await?)?)
-}
-
-fn query(text: &str) -> Result<(PackageId, u32), ApiError> {
-    let (mut after, mut limit) = (PackageId(0), DEFAULT_LIMIT);
-    for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-        let wrong = |needed: &str| ApiError::BadRequest(format!("the parameter {name} must be {needed}"));
-        match name.as_ref() {
-            "after" => after = value.parse().map_err(|_| wrong("a number"))?,
-            "limit" => {
-                let given = value.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-                limit = given.ok_or_else(|| wrong(&format!("a number from 1 to {MAX_LIMIT}")))?;
-            }
-            unknown => return Err(ApiError::BadRequest(format!("there is no parameter \"{unknown}\" here"))),
-        }
-    }
-    Ok((after, limit))
 }
