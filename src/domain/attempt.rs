@@ -11,7 +11,8 @@ use super::{AttemptId, DeviceId, GroupId, PackageId, Timestamp};
 /// How long after a package was fetched in full a device may still be busy installing it. What comes back later and runs what
 /// it ran before has fallen back.
 pub const INSTALLATION_TIME: Duration = Duration::from_secs(2 * 60);
-/// How long an attempt may go on without a byte being fetched.
+/// How long an attempt may go on without the device having more of the package than before. To fetch the same bytes over and
+/// over is not to go on.
 pub const PATIENCE: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often its bytes may be sent before the device has all of a package: more, and it is going round in circles. Downloads
 /// that break off and are not resumed take some of them again.
@@ -22,9 +23,11 @@ named! {
     AttemptOutcome, "outcome":
     /// The device runs what the package brings.
     Succeeded = "succeeded",
-    /// The device fetched all of it, came back, and runs what it ran before.
+    /// The device fetched all of it, came back, and runs what it ran before; or it ran what the package brings, and fell back
+    /// soon after.
     Reverted = "reverted",
-    /// The device fetches it again and again.
+    /// The device fetches it again and again; or it fetched all of it, and runs neither what it ran before nor what the package
+    /// should bring.
     Failed = "failed",
     /// It was not to be any more: the device is to install something else, or nothing, or runs something else by itself.
     Superseded = "superseded",
@@ -114,7 +117,7 @@ impl Attempt {
 pub struct LiveAttempt {
     /// The attempt.
     pub attempt: Attempt,
-    /// When it began, or a byte was last fetched.
+    /// When it began, or the device last had more of the package than before.
     moved: Timestamp,
     /// When the device had all of it, and how many bytes had been sent by then.
     fetched: Option<(Timestamp, u64)>,
@@ -130,10 +133,17 @@ pub struct Sign<'a> {
 }
 
 impl LiveAttempt {
-    /// One that begins, or that was found begun at the start; `steady` is now.
+    /// One that begins; `steady` is now.
     pub fn new(attempt: Attempt, steady: Timestamp) -> Self {
+        Self { attempt, moved: steady, fetched: None }
+    }
+
+    /// One that was begun before the start; `now` and `steady` are the same moment. What was fetched since it was written down
+    /// is not known, but the time that it has taken counts: a gateway may be switched off every night.
+    pub fn restored(attempt: Attempt, now: Timestamp, steady: Timestamp) -> Self {
+        let waited = attempt.fetched_at.unwrap_or(attempt.offered_at).until(now);
         let fetched = attempt.fetched_at.map(|_| (steady, attempt.sent_bytes));
-        Self { attempt, moved: steady, fetched }
+        Self { attempt, moved: steady.saturating_sub(waited), fetched }
     }
 
     /// What has come of it, if the device shows this now; `None`: it goes on.
@@ -142,13 +152,16 @@ impl LiveAttempt {
         if sign.runs == step.to_version {
             return Some(AttemptOutcome::Succeeded);
         }
+        let is_still_wanted = sign.next == Some((step.group, step.package));
         if sign.runs != step.from_version {
-            return Some(AttemptOutcome::Superseded);
+            // A package that says another version than its content does would be fetched for ever.
+            let is_mislabelled = self.fetched.is_some() && is_still_wanted;
+            return Some(if is_mislabelled { AttemptOutcome::Failed } else { AttemptOutcome::Superseded });
         }
         if self.fetched.is_some_and(|(fetched, _)| fetched.until(steady) >= INSTALLATION_TIME) {
             return Some(AttemptOutcome::Reverted);
         }
-        if sign.next != Some((step.group, step.package)) {
+        if !is_still_wanted {
             return Some(AttemptOutcome::Superseded);
         }
         self.is_stuck(steady).then_some(AttemptOutcome::Expired)
@@ -167,15 +180,16 @@ impl LiveAttempt {
     /// These bytes were sent to the device. What has come of it, if that ends it.
     pub fn fetch(&mut self, first: u64, length: u64, now: Timestamp, steady: Timestamp) -> Option<AttemptOutcome> {
         let attempt = &mut self.attempt;
-        self.moved = steady;
-        attempt.sent_bytes += length;
-        if first <= attempt.fetched_bytes {
-            attempt.fetched_bytes = attempt.fetched_bytes.max(first + length);
-        }
         let whole = attempt.step.length_bytes;
+        attempt.sent_bytes = attempt.sent_bytes.saturating_add(length);
+        let end = first.saturating_add(length).min(whole);
+        if first <= attempt.fetched_bytes && end > attempt.fetched_bytes {
+            attempt.fetched_bytes = end;
+            self.moved = steady;
+        }
         let is_round_and_round = match self.fetched {
             // All of it once more, though it had all of it.
-            Some((_, sent_before)) => attempt.sent_bytes - sent_before >= whole,
+            Some((_, sent_before)) => attempt.sent_bytes - sent_before >= whole.max(1),
             None if attempt.fetched_bytes >= whole => {
                 attempt.fetched_at = Some(now);
                 self.fetched = Some((steady, attempt.sent_bytes));

@@ -3,10 +3,13 @@
 //!
 //! What is to be kept, and what others are to be told, collects in [`News`] until somebody takes it.
 
+mod live;
+
 use std::collections::HashMap;
 
+use self::live::LiveAttempts;
 use super::attempt::{Attempt, AttemptOutcome, LiveAttempt, PATIENCE, Sign, Step};
-use super::rollout::{Candidate, Failures, Hold, Rollout, Standing, Tally};
+use super::rollout::{Candidate, Failures, Hold, Queue, Rollout, Situation, Standing, Tally};
 use super::{AttemptId, DeviceId, GroupId, PackageId, Timestamp};
 
 /// The date, and the moment on a clock that nobody sets.
@@ -25,7 +28,7 @@ pub enum News {
     Begun(Attempt),
     /// A device has all of a package.
     Fetched(Attempt),
-    /// An attempt is over.
+    /// An attempt is over. Told once more if it succeeded, and the device fell back after all.
     Ended(Attempt),
     /// Too many devices of a group have failed: nothing more is offered there.
     Halted {
@@ -58,22 +61,24 @@ pub struct Proposal<'a> {
 /// How far all devices are.
 #[derive(Debug, Default)]
 pub struct Progress {
-    live: HashMap<DeviceId, LiveAttempt>,
+    live: LiveAttempts,
     failures: HashMap<(DeviceId, PackageId), FailuresOnTheWay>,
+    /// What has succeeded lately, in order: a device may fall back later.
+    installed: HashMap<DeviceId, Vec<Attempt>>,
     groups: HashMap<GroupId, GroupProgress>,
     last_id: i64,
     news: Vec<News>,
 }
 
-/// Failures of a package, which count as long as the target is the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Failures of a package, which count as long as the group is on the same way to its target.
+#[derive(Debug, Clone, Copy)]
 struct FailuresOnTheWay {
-    target: String,
+    group: GroupId,
     failures: Failures,
 }
 
 /// Where a group stands on the way to its target.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct GroupProgress {
     /// The version that it is about.
     pub target: String,
@@ -81,6 +86,16 @@ pub struct GroupProgress {
     pub tally: Tally,
     /// Since when nothing is offered there, because too many failed.
     pub halted_since: Option<Timestamp>,
+    queue: Queue,
+    /// The first attempt on this way, and when it was made: what comes late of earlier ones is about another way.
+    began: (AttemptId, Timestamp),
+}
+
+impl GroupProgress {
+    fn new(target: &str, began: (AttemptId, Timestamp)) -> Self {
+        let (tally, queue) = (Tally::default(), Queue::default());
+        Self { target: target.to_owned(), tally, halted_since: None, queue, began }
+    }
 }
 
 impl Progress {
@@ -91,19 +106,26 @@ impl Progress {
 
     /// Takes up an attempt that was begun before the start. To be called in the order of the attempts.
     pub fn restore(&mut self, attempt: Attempt, moment: Moment) {
-        let group = self.group_on_the_way(attempt.step.group, &attempt.step.target);
+        // Had it not been over, the device had not begun another one.
+        self.end(attempt.device, AttemptOutcome::Superseded, moment.now);
+        let group = self.group_on_the_way(&attempt);
         match attempt.end {
             None => {
-                group.tally.put(attempt.device, Standing::Trying, moment.now);
-                self.live.insert(attempt.device, LiveAttempt::new(attempt, moment.steady));
+                group.tally.put(attempt.device, Standing::Trying, attempt.offered_at);
+                self.live.insert(LiveAttempt::restored(attempt, moment.now, moment.steady));
             }
             Some((at, outcome)) => self.settle(&attempt, at, outcome),
         }
     }
 
-    /// A group was halted before the start, on the way to this target.
+    /// A group was halted before the start, on the way to this target. To be called when all attempts are restored; what was
+    /// halted before they began is over.
     pub fn restore_halt(&mut self, group: GroupId, target: &str, since: Timestamp) {
-        self.group_on_the_way(group, target).halted_since = Some(since);
+        let new = || GroupProgress::new(target, (AttemptId(0), since));
+        let group = self.groups.entry(group).or_insert_with(new);
+        if group.target == target && group.began.1 <= since {
+            group.halted_since = Some(since);
+        }
     }
 
     /// A device shows what it runs, and is to do what `proposal` says, if anything. What became of its last attempt is noted,
@@ -120,9 +142,10 @@ impl Progress {
         let proposal = proposal?;
         self.halt_if_too_many_failed(proposal, moment.now);
         if let Some(hold) = self.hold(device, proposal, moment.now) {
+            self.queue_up(device, proposal, hold, moment.now);
             return Some(hold);
         }
-        match self.live.get_mut(&device) {
+        match self.live.get_mut(device) {
             Some(live) => live.offer(),
             None => self.begin(device, step(), moment),
         }
@@ -132,20 +155,62 @@ impl Progress {
     /// A device shows what it runs. What became of its last attempt is noted.
     pub fn see(&mut self, device: DeviceId, runs: &str, proposal: Option<&Proposal<'_>>, moment: Moment) {
         let next = proposal.map(|proposal| (proposal.group, proposal.package));
-        if let Some(live) = self.live.get(&device)
+        if let Some(live) = self.live.get(device)
             && let Some(outcome) = live.judge(Sign { runs, next }, moment.steady)
         {
             self.end(device, outcome, moment.now);
         }
+        if let Some(proposal) = proposal
+            && self.has_fallen_back(device, runs, proposal, moment.now)
+        {
+            for mut attempt in self.installed.remove(&device).unwrap_or_default() {
+                attempt.end = Some((moment.now, AttemptOutcome::Reverted));
+                self.settle(&attempt, moment.now, AttemptOutcome::Reverted);
+                self.news.push(News::Ended(attempt));
+            }
+        }
+    }
+
+    /// Whether a device is to install once more what it has installed lately. By then it has run what it brings, but not for
+    /// long.
+    fn has_fallen_back(&self, device: DeviceId, runs: &str, proposal: &Proposal<'_>, now: Timestamp) -> bool {
+        let is_undone = |Attempt { step, end, .. }: &Attempt| {
+            let is_wanted_again =
+                (step.group, step.package, step.target.as_str()) == (proposal.group, proposal.package, proposal.target);
+            is_wanted_again && step.from_version == runs && end.is_some_and(|(at, _)| at.until(now) < PATIENCE)
+        };
+        self.installed.get(&device).is_some_and(|installed| installed.iter().any(is_undone))
     }
 
     /// What holds a device back from what is proposed.
     pub fn hold(&self, device: DeviceId, proposal: &Proposal<'_>, now: Timestamp) -> Option<Hold> {
         let Proposal { group, package, target, rollout } = proposal;
+        let offered = self.live(device).map(|attempt| (attempt.step.group, attempt.step.package));
+        let is_trying = offered == Some((*group, *package));
         let failures = self.failures(device, *package, target);
-        let nobody = GroupProgress::default();
-        let group = self.group(*group).filter(|group| group.target == *target).unwrap_or(&nobody);
-        rollout.hold(Candidate { device, failures }, &group.tally, group.halted_since, now)
+        let under_way = self.live.count_in(*group);
+        let nobody = (Tally::default(), Queue::default());
+        let group = self.group(*group).filter(|group| group.target == *target);
+        let situation = Situation {
+            halted_since: group.and_then(|group| group.halted_since),
+            tally: group.map_or(&nobody.0, |group| &group.tally),
+            queue: group.map_or(&nobody.1, |group| &group.queue),
+            under_way,
+        };
+        rollout.hold(Candidate { device, is_trying, failures }, situation, now)
+    }
+
+    /// Lets those that go next know of a device that only waits for a place.
+    fn queue_up(&mut self, device: DeviceId, proposal: &Proposal<'_>, hold: Hold, now: Timestamp) {
+        let is_place_free = match hold {
+            Hold::FirstWave { .. } | Hold::TooManyAtOnce { .. } => false,
+            Hold::BehindOthers => true,
+            Hold::Halted { .. } | Hold::OutsideHours { .. } | Hold::Pausing { .. } => return,
+        };
+        let group = self.groups.get_mut(&proposal.group).filter(|group| group.target == proposal.target);
+        if let Some(group) = group {
+            group.queue.join(device, is_place_free, now);
+        }
     }
 
     fn begin(&mut self, device: DeviceId, step: Step, moment: Moment) {
@@ -161,15 +226,16 @@ impl Progress {
             fetched_at: None,
             end: None,
         };
-        let group = self.group_on_the_way(attempt.step.group, &attempt.step.target);
+        let group = self.group_on_the_way(&attempt);
+        group.queue.begin(device, moment.now);
         group.tally.put(device, Standing::Trying, moment.now);
         self.news.push(News::Begun(attempt.clone()));
-        self.live.insert(device, LiveAttempt::new(attempt, moment.steady));
+        self.live.insert(LiveAttempt::new(attempt, moment.steady));
     }
 
     /// Bytes of a package were sent to a device.
     pub fn fetch(&mut self, device: DeviceId, package: PackageId, first: u64, length: u64, moment: Moment) {
-        let Some(live) = self.live.get_mut(&device).filter(|live| live.attempt.step.package == package) else { return };
+        let Some(live) = self.live.get_mut(device).filter(|live| live.attempt.step.package == package) else { return };
         let had_all = live.attempt.fetched_at.is_some();
         let outcome = live.fetch(first, length, moment.now, moment.steady);
         if !had_all && live.attempt.fetched_at.is_some() {
@@ -181,31 +247,36 @@ impl Progress {
     }
 
     fn end(&mut self, device: DeviceId, outcome: AttemptOutcome, now: Timestamp) {
-        let Some(LiveAttempt { mut attempt, .. }) = self.live.remove(&device) else { return };
+        let Some(LiveAttempt { mut attempt, .. }) = self.live.remove(device) else { return };
         attempt.end = Some((now, outcome));
         self.settle(&attempt, now, outcome);
         self.news.push(News::Ended(attempt));
     }
 
-    /// What the end of an attempt means for its device and group.
+    /// What the end of an attempt means for its device and group. A group that is on another way by now has nothing to learn
+    /// from it.
     fn settle(&mut self, attempt: &Attempt, at: Timestamp, outcome: AttemptOutcome) {
-        let Attempt { device, step, .. } = attempt;
-        // A group that is on the way to another target by now has nothing to learn from it.
-        if let Some(group) = self.groups.get_mut(&step.group).filter(|group| group.target == step.target) {
-            match outcome {
-                AttemptOutcome::Succeeded if step.path.len() <= 1 => group.tally.put(*device, Standing::Reached, at),
-                AttemptOutcome::Succeeded => group.tally.put(*device, Standing::Between, at),
-                AttemptOutcome::Reverted | AttemptOutcome::Failed => group.tally.put(*device, Standing::Failed, at),
-                AttemptOutcome::Superseded | AttemptOutcome::Expired => group.tally.forget(*device),
-            }
+        let Attempt { id, device, step, .. } = attempt;
+        let Some(group) = self.groups.get_mut(&step.group).filter(|group| group.began.0 <= *id) else { return };
+        match outcome {
+            AttemptOutcome::Succeeded if step.path.len() <= 1 => group.tally.put(*device, Standing::Reached, at),
+            AttemptOutcome::Succeeded => group.tally.put(*device, Standing::Between, at),
+            AttemptOutcome::Reverted | AttemptOutcome::Failed => group.tally.put(*device, Standing::Failed, at),
+            AttemptOutcome::Superseded | AttemptOutcome::Expired => group.tally.withdraw(*device, at),
         }
-        let key = (*device, step.package);
+        match outcome {
+            AttemptOutcome::Succeeded => group.queue.forget(*device),
+            _ => group.queue.step_back(*device, *id),
+        }
         if outcome == AttemptOutcome::Succeeded {
-            self.failures.remove(&key);
+            self.failures.remove(&(*device, step.package));
+            let installed = self.installed.entry(*device).or_default();
+            installed.retain(|before| before.step.group == step.group);
+            installed.push(attempt.clone());
         } else if outcome.is_failure() {
-            let count = self.failures(*device, step.package, &step.target).map_or(0, |failures| failures.count) + 1;
-            let failures = Failures { count, last: at };
-            self.failures.insert(key, FailuresOnTheWay { target: step.target.clone(), failures });
+            let count = self.failures(*device, step.package, &step.target).map_or(0, |failures| failures.count);
+            let failures = Failures { count: count.saturating_add(1), last: at };
+            self.failures.insert((*device, step.package), FailuresOnTheWay { group: step.group, failures });
         }
     }
 
@@ -215,35 +286,35 @@ impl Progress {
         let Some(group) = self.groups.get_mut(&proposal.group).filter(on_the_way) else { return };
         if rule.applies_to(&group.tally) {
             group.halted_since = Some(at);
-            let failed = group.tally.count(Standing::Failed);
+            let failed = group.tally.failed();
             let tried = failed + group.tally.count(Standing::Reached);
             self.news.push(News::Halted { group: proposal.group, target: group.target.clone(), failed, tried, at });
         }
     }
 
-    /// A person has looked: offers go on in a group, and devices that failed count as if they had not begun. `false` if
-    /// nothing had stopped.
+    /// A person has looked: offers go on in a group, and its failures do not count any more. `false` if nothing had stopped.
     pub fn resume(&mut self, group: GroupId) -> bool {
+        self.failures.retain(|_, known| known.group != group);
         let Some(group) = self.groups.get_mut(&group) else { return false };
-        for device in group.tally.forget_all(Standing::Failed) {
-            self.failures.retain(|(failed, _), known| *failed != device || known.target != group.target);
-        }
+        group.tally.forgive_all();
         group.halted_since.take().is_some()
     }
 
-    /// A person has looked: a device does not pause any more, and counts as if it had not begun. `false` if it did not fail.
+    /// A person has looked: a device does not pause any more, and counts as if it had not failed. `false` if it did not fail.
     pub fn release(&mut self, device: DeviceId) -> bool {
         let before = self.failures.len();
         self.failures.retain(|(failed, _), _| *failed != device);
-        for group in self.groups.values_mut().filter(|group| group.tally.of(device) == Some(Standing::Failed)) {
-            group.tally.forget(device);
+        for group in self.groups.values_mut() {
+            group.tally.forgive(device);
+            group.queue.forget(device);
         }
         self.failures.len() < before
     }
 
     /// A device is gone.
     pub fn forget_device(&mut self, device: DeviceId) {
-        self.live.remove(&device);
+        self.live.remove(device);
+        self.installed.remove(&device);
         self.release(device);
         for group in self.groups.values_mut() {
             group.tally.forget(device);
@@ -253,35 +324,40 @@ impl Progress {
     /// A group is gone.
     pub fn forget_group(&mut self, group: GroupId) {
         self.groups.remove(&group);
+        self.failures.retain(|_, known| known.group != group);
+        self.installed.retain(|_, installed| installed.iter().all(|attempt| attempt.step.group != group));
     }
 
-    /// Ends what does not go on, so that nobody waits for devices that do not come back.
+    /// Ends what does not go on, so that nobody waits for devices that do not come back, and forgets what is long ago.
     pub fn expire(&mut self, moment: Moment) {
-        let stuck = self.live.values().filter(|live| live.is_stuck(moment.steady)).map(|live| live.attempt.device);
+        let stuck = self.live.iter().filter(|live| live.is_stuck(moment.steady)).map(|live| live.attempt.device);
         for device in stuck.collect::<Vec<_>>() {
             self.end(device, AttemptOutcome::Expired, moment.now);
         }
-        let longest = i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX);
-        let latest = Timestamp::from_unix_seconds(moment.now.unix_seconds().saturating_sub(longest));
+        let latest = moment.now.saturating_sub(PATIENCE);
         for group in self.groups.values_mut() {
             group.tally.forget_since(Standing::Between, latest);
         }
+        self.installed.retain(|_, installed| {
+            installed.retain(|attempt| attempt.end.is_some_and(|(at, _)| at > latest));
+            !installed.is_empty()
+        });
     }
 
     /// The attempt of a device that goes on.
     pub fn live(&self, device: DeviceId) -> Option<&Attempt> {
-        self.live.get(&device).map(|live| &live.attempt)
+        self.live.get(device).map(|live| &live.attempt)
     }
 
     /// All attempts that go on, in no order.
     pub fn all_live(&self) -> impl Iterator<Item = &Attempt> {
-        self.live.values().map(|live| &live.attempt)
+        self.live.iter().map(|live| &live.attempt)
     }
 
-    /// How often a package has failed on a device in a row, on the way to this target.
+    /// How often a package that a device needs has failed on it, on the way to this target.
     pub fn failures(&self, device: DeviceId, package: PackageId, target: &str) -> Option<Failures> {
-        let known = self.failures.get(&(device, package)).filter(|known| known.target == target);
-        known.map(|known| known.failures)
+        let known = self.failures.get(&(device, package))?;
+        self.group(known.group).filter(|group| group.target == target).map(|_| known.failures)
     }
 
     /// Whether any package has failed on a device, and nobody has said that it does not count.
@@ -299,13 +375,15 @@ impl Progress {
         std::mem::take(&mut self.news)
     }
 
-    /// A group on the way to this target: with another one it begins anew.
-    fn group_on_the_way(&mut self, group: GroupId, target: &str) -> &mut GroupProgress {
-        let progress = self.groups.entry(group).or_default();
-        if progress.target != target {
-            *progress = GroupProgress { target: target.to_owned(), ..GroupProgress::default() };
+    /// The group of an attempt, on the way to its target: with another one than before it begins anew.
+    fn group_on_the_way(&mut self, attempt: &Attempt) -> &mut GroupProgress {
+        let Attempt { id, step, offered_at, .. } = attempt;
+        let is_known = self.group(step.group).is_some_and(|group| group.target == step.target);
+        if !is_known {
+            self.forget_group(step.group);
         }
-        progress
+        let new = || GroupProgress::new(&step.target, (*id, *offered_at));
+        self.groups.entry(step.group).or_insert_with(new)
     }
 }
 

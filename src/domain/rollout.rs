@@ -2,10 +2,14 @@
 //!
 //! Nothing here holds a healthy device back for ever, unless a person said that somebody must look first ([`HaltRule`]).
 
-use std::collections::HashMap;
+mod queue;
+mod tally;
+
 use std::time::Duration;
 
 use super::{DeviceId, LocalHours, Timestamp};
+pub use queue::Queue;
+pub use tally::{Standing, Tally};
 
 /// How many failures of one package hold a device back, if nobody says otherwise.
 pub const DEFAULT_MAX_FAILURES: u32 = 3;
@@ -46,75 +50,8 @@ pub struct HaltRule {
 impl HaltRule {
     /// Whether offers are to stop.
     pub fn applies_to(self, tally: &Tally) -> bool {
-        let (failed, reached) = (tally.count(Standing::Failed), tally.count(Standing::Reached));
-        failed >= self.devices.max(1) as usize && failed * 100 > usize::from(self.percent) * (failed + reached)
-    }
-}
-
-/// Where a device stands on its way to a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
-    /// It was offered a package, and nothing has come of it yet.
-    Trying,
-    /// It has made a step, and not the last one.
-    Between,
-    /// It runs the target.
-    Reached,
-    /// Its last attempt failed.
-    Failed,
-}
-
-/// Where the devices of a group stand on their way to one target, as far as they have begun.
-#[derive(Debug, Clone, Default)]
-pub struct Tally {
-    /// And since when.
-    standings: HashMap<DeviceId, (Standing, Timestamp)>,
-    counts: [usize; 4],
-}
-
-impl Tally {
-    /// How many devices stand so.
-    pub fn count(&self, standing: Standing) -> usize {
-        self.counts[standing as usize]
-    }
-
-    /// Where a device stands; `None`: it has not begun.
-    pub fn of(&self, device: DeviceId) -> Option<Standing> {
-        self.standings.get(&device).map(|(standing, _)| *standing)
-    }
-
-    /// A device stands there from now on.
-    pub fn put(&mut self, device: DeviceId, standing: Standing, now: Timestamp) {
-        self.forget(device);
-        self.standings.insert(device, (standing, now));
-        self.counts[standing as usize] += 1;
-    }
-
-    /// A device counts as if it had not begun.
-    pub fn forget(&mut self, device: DeviceId) {
-        if let Some((before, _)) = self.standings.remove(&device) {
-            self.counts[before as usize] -= 1;
-        }
-    }
-
-    /// Forgets the devices that stand there since `latest` or longer.
-    pub fn forget_since(&mut self, standing: Standing, latest: Timestamp) {
-        let before = self.standings.len();
-        self.standings.retain(|_, (stands, since)| *stands != standing || *since > latest);
-        self.counts[standing as usize] -= before - self.standings.len();
-    }
-
-    /// Forgets all devices that stand there, and says which.
-    pub fn forget_all(&mut self, standing: Standing) -> Vec<DeviceId> {
-        let standings = self.standings.iter().filter(|(_, (stands, _))| *stands == standing);
-        let devices: Vec<_> = standings.map(|(device, _)| *device).collect();
-        devices.iter().for_each(|device| self.forget(*device));
-        devices
-    }
-
-    /// Devices that have begun and not failed.
-    fn begun(&self) -> usize {
-        self.standings.len() - self.count(Standing::Failed)
+        let (failed, tried) = (tally.failed(), tally.failed() + tally.count(Standing::Reached));
+        failed >= self.devices.max(1) as usize && failed * 100 > usize::from(self.percent) * tried
     }
 }
 
@@ -168,6 +105,8 @@ pub enum Hold {
         /// How many may be.
         limit: u32,
     },
+    /// The device tried and got nowhere, and others wait that go first.
+    BehindOthers,
 }
 
 /// A device that could be offered a package.
@@ -175,27 +114,36 @@ pub enum Hold {
 pub struct Candidate {
     /// The device.
     pub device: DeviceId,
+    /// Whether it was offered this package before, and nothing has come of it yet.
+    pub is_trying: bool,
     /// How often this package has failed on it on the way to this target.
     pub failures: Option<Failures>,
 }
 
+/// How a group is doing.
+#[derive(Debug, Clone, Copy)]
+pub struct Situation<'a> {
+    /// Since when offers have stopped, because too many devices failed.
+    pub halted_since: Option<Timestamp>,
+    /// Where its devices stand on the way to this target.
+    pub tally: &'a Tally,
+    /// Who waits.
+    pub queue: &'a Queue,
+    /// How many of its devices are between offer and outcome, on the way to whichever target.
+    pub under_way: usize,
+}
+
 impl Rollout {
-    /// What holds a device back; `None`: it is to be offered its package now. `halted_since` says that offers have stopped.
-    pub fn hold(
-        &self,
-        candidate: Candidate,
-        tally: &Tally,
-        halted_since: Option<Timestamp>,
-        now: Timestamp,
-    ) -> Option<Hold> {
+    /// What holds a device back; `None`: it is to be offered its package now.
+    pub fn hold(&self, candidate: Candidate, situation: Situation<'_>, now: Timestamp) -> Option<Hold> {
+        let Situation { halted_since, tally, queue, under_way } = situation;
         if let Some(since) = halted_since {
             return Some(Hold::Halted { since });
         }
         if let Some(hours) = self.hours.as_ref().filter(|hours| !hours.contains(now)) {
             return Some(Hold::OutsideHours { opens: hours.next_change(now) });
         }
-        let standing = tally.of(candidate.device);
-        if standing == Some(Standing::Trying) {
+        if candidate.is_trying {
             return None;
         }
         if let Some(failures) = candidate.failures
@@ -204,7 +152,7 @@ impl Rollout {
             return Some(Hold::Pausing { failures: failures.count, until });
         }
         let reached = tally.count(Standing::Reached);
-        let has_begun = matches!(standing, Some(Standing::Between | Standing::Reached));
+        let has_begun = matches!(tally.of(candidate.device), Some(Standing::Between | Standing::Reached));
         if let Some(first) = self.first
             && !has_begun
             && reached < first as usize
@@ -213,11 +161,12 @@ impl Rollout {
             return Some(Hold::FirstWave { first, reached });
         }
         if let Some(limit) = self.max_parallel
-            && tally.count(Standing::Trying) >= limit as usize
+            && under_way >= limit as usize
         {
             return Some(Hold::TooManyAtOnce { limit });
         }
-        None
+        let is_limited = self.first.is_some() || self.max_parallel.is_some();
+        (is_limited && queue.must_let_others_go(candidate.device, now)).then_some(Hold::BehindOthers)
     }
 }
 

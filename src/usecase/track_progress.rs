@@ -175,14 +175,15 @@ impl Tracker {
         Ok(attempts)
     }
 
-    /// Where a group stands on its way to its target, if any of its devices has begun.
-    pub fn group(&self, group: GroupId) -> Option<GroupProgress> {
-        self.lock().progress.group(group).cloned()
+    /// What `look` makes of where a group stands on its way to its target, if any of its devices has begun. Everything waits
+    /// for it.
+    pub fn group<T>(&self, group: GroupId, look: impl FnOnce(&GroupProgress) -> T) -> Option<T> {
+        self.lock().progress.group(group).map(look)
     }
 
     /// A person has looked: offers go on in a group, and its failures do not count any more. `false` if nothing had stopped.
     pub async fn resume(&self, group: GroupId, deed: Deed) -> Result<bool, StoreError> {
-        if self.group(group).is_none_or(|group| group.halted_since.is_none()) {
+        if self.group(group, |progress| progress.halted_since).flatten().is_none() {
             return Ok(false);
         }
         // What is not written could not be forgiven.

@@ -63,7 +63,7 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
 /// registration to accept is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
 /// asks for its signature, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 42] = [
+const MATRIX: [Row; 48] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -98,6 +98,12 @@ const MATRIX: [Row; 42] = [
     row("DELETE", "/api/tender/v1/uploads/{upload}", UPLOADERS, 404),
     row("POST", "/api/tender/v1/uploads/{upload}/package", UPLOADERS, 404),
     row("GET", "/api/tender/v1/packages", READ, 200),
+    row("GET", "/api/tender/v1/attempts", READ, 200),
+    row("GET", "/api/tender/v1/devices/{device}/attempts", READ, 200),
+    row("POST", "/api/tender/v1/devices/{device}/release", WRITE, 409),
+    row("GET", "/api/tender/v1/groups/{group}/rollout", READ, 200),
+    row("PUT", "/api/tender/v1/groups/{group}/rollout", WRITE, 200),
+    row("POST", "/api/tender/v1/groups/{group}/resume", WRITE, 409),
     row("GET", "/api/tender/v1/status", READ, 200),
     row("GET", "/metrics", READ, 200),
     row("POST", "/oauth/token", ClientsWithScope, 200),
@@ -202,6 +208,12 @@ impl Installation {
             (_, "/api/v1/groups/{group}/devices") => request.json(&json!({ "add": [], "remove": [] })),
             (_, "/api/v1/groups/{group}/package") => request.json(&json!({ "packages": [self.package] })),
             (_, "/api/v1/groups/{group}/policy") => request.json(&json!({ "policy": "no_update," })),
+            (
+                _,
+                "/api/tender/v1/groups/{group}/rollout"
+                | "/api/tender/v1/groups/{group}/resume"
+                | "/api/tender/v1/devices/{device}/release",
+            ) => request.json(&json!({})),
             (_, "/oauth/token" | "/oauth/introspect" | "/oauth/revoke") => {
                 request.form(&[("token", "x"), ("grant_type", "client_credentials")])
             }

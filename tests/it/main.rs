@@ -20,6 +20,7 @@ mod process;
 mod readme;
 mod registrations;
 mod resolver;
+mod rollouts;
 mod status;
 mod store;
 mod update;

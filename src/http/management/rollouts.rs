@@ -8,7 +8,6 @@ use warp::reply::Response;
 
 use super::BODY_LIMIT_BYTES;
 use super::groups::{no_such_group, target};
-use crate::domain::progress::GroupProgress;
 use crate::domain::rollout::{DEFAULT_MAX_FAILURES, HaltRule, Rollout, Standing};
 use crate::domain::{Deed, GroupId, Hours, LocalHours, Policy};
 use crate::http::Api;
@@ -104,18 +103,24 @@ struct ProgressReply {
 }
 
 impl ProgressReply {
-    fn new(policy: &Policy, progress: Option<GroupProgress>) -> Self {
+    fn new(api: &Api, group: GroupId, policy: &Policy) -> Self {
         let target = policy.target().map(str::to_owned);
-        let progress = progress.filter(|progress| Some(&progress.target) == target.as_ref()).unwrap_or_default();
-        let count = |standing| progress.tally.count(standing);
-        Self {
-            target,
-            trying: count(Standing::Trying),
-            between: count(Standing::Between),
-            reached: count(Standing::Reached),
-            failed: count(Standing::Failed),
-            halted_since: progress.halted_since.map(Moment),
-        }
+        // The one that is known is of another target until a device asks.
+        let known = api.tracker.group(group, |progress| {
+            (Some(&progress.target) == target.as_ref()).then(|| {
+                let count = |standing| progress.tally.count(standing);
+                Self {
+                    target: target.clone(),
+                    trying: count(Standing::Trying),
+                    between: count(Standing::Between),
+                    reached: count(Standing::Reached),
+                    failed: progress.tally.failed(),
+                    halted_since: progress.halted_since.map(Moment),
+                }
+            })
+        });
+        let nobody = |target| Self { target, trying: 0, between: 0, reached: 0, failed: 0, halted_since: None };
+        known.flatten().unwrap_or_else(|| nobody(target.clone()))
     }
 }
 
@@ -129,7 +134,7 @@ pub async fn show(api: Arc<Api>, _: Operator, id: GroupId, _: Request) -> Result
         Ok::<_, StoreError>(Some((policy, rollouts::find(connection, id)?)))
     });
     let (policy, rollout) = found.await?.ok_or_else(no_such_group)?;
-    let progress = ProgressReply::new(&policy, api.tracker.group(id));
+    let progress = ProgressReply::new(&api, id, &policy);
     Ok(reply::ok(&RolloutReply { settings: RolloutBody::write(&rollout), progress })?)
 }
 

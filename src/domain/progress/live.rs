@@ -1,0 +1,55 @@
+//! The attempts that go on, one of a device at most, counted by group.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
+use crate::domain::attempt::LiveAttempt;
+use crate::domain::{DeviceId, GroupId};
+
+/// The attempts of a fleet that go on.
+#[derive(Debug, Default)]
+pub struct LiveAttempts {
+    of_devices: HashMap<DeviceId, LiveAttempt>,
+    in_groups: HashMap<GroupId, usize>,
+}
+
+impl LiveAttempts {
+    /// The attempt of a device.
+    pub fn get(&self, device: DeviceId) -> Option<&LiveAttempt> {
+        self.of_devices.get(&device)
+    }
+
+    /// The attempt of a device.
+    pub fn get_mut(&mut self, device: DeviceId) -> Option<&mut LiveAttempt> {
+        self.of_devices.get_mut(&device)
+    }
+
+    /// All of them, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = &LiveAttempt> {
+        self.of_devices.values()
+    }
+
+    /// How many devices of a group have one.
+    pub fn count_in(&self, group: GroupId) -> usize {
+        self.in_groups.get(&group).copied().unwrap_or(0)
+    }
+
+    /// An attempt begins.
+    pub fn insert(&mut self, live: LiveAttempt) {
+        self.remove(live.attempt.device);
+        *self.in_groups.entry(live.attempt.step.group).or_default() += 1;
+        self.of_devices.insert(live.attempt.device, live);
+    }
+
+    /// The attempt of a device is over.
+    pub fn remove(&mut self, device: DeviceId) -> Option<LiveAttempt> {
+        let live = self.of_devices.remove(&device)?;
+        if let Entry::Occupied(mut count) = self.in_groups.entry(live.attempt.step.group) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+        Some(live)
+    }
+}
