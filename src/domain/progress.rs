@@ -63,8 +63,8 @@ pub struct Proposal<'a> {
 pub struct Progress {
     live: LiveAttempts,
     failures: HashMap<(DeviceId, PackageId), FailuresOnTheWay>,
-    /// What has succeeded lately, in order: a device may fall back later.
-    installed: HashMap<DeviceId, Vec<Attempt>>,
+    /// What has succeeded lately on the way of one group, in order: a device may fall back later.
+    installed: HashMap<DeviceId, Vec<Installed>>,
     groups: HashMap<GroupId, GroupProgress>,
     last_id: i64,
     news: Vec<News>,
@@ -75,6 +75,13 @@ pub struct Progress {
 struct FailuresOnTheWay {
     group: GroupId,
     failures: Failures,
+}
+
+/// An attempt that succeeded, and the failures before it.
+#[derive(Debug)]
+struct Installed {
+    attempt: Attempt,
+    failed_before: Option<FailuresOnTheWay>,
 }
 
 /// Where a group stands on the way to its target.
@@ -163,7 +170,8 @@ impl Progress {
         if let Some(proposal) = proposal
             && self.has_fallen_back(device, runs, proposal, moment.now)
         {
-            for mut attempt in self.installed.remove(&device).unwrap_or_default() {
+            for Installed { mut attempt, failed_before } in self.installed.remove(&device).unwrap_or_default() {
+                self.failures.extend(failed_before.map(|failures| ((device, attempt.step.package), failures)));
                 attempt.end = Some((moment.now, AttemptOutcome::Reverted));
                 self.settle(&attempt, moment.now, AttemptOutcome::Reverted);
                 self.news.push(News::Ended(attempt));
@@ -174,7 +182,7 @@ impl Progress {
     /// Whether a device is to install once more what it has installed lately. By then it has run what it brings, but not for
     /// long.
     fn has_fallen_back(&self, device: DeviceId, runs: &str, proposal: &Proposal<'_>, now: Timestamp) -> bool {
-        let is_undone = |Attempt { step, end, .. }: &Attempt| {
+        let is_undone = |Installed { attempt: Attempt { step, end, .. }, .. }: &Installed| {
             let is_wanted_again =
                 (step.group, step.package, step.target.as_str()) == (proposal.group, proposal.package, proposal.target);
             is_wanted_again && step.from_version == runs && end.is_some_and(|(at, _)| at.until(now) < PATIENCE)
@@ -269,10 +277,8 @@ impl Progress {
             _ => group.queue.step_back(*device, *id),
         }
         if outcome == AttemptOutcome::Succeeded {
-            self.failures.remove(&(*device, step.package));
-            let installed = self.installed.entry(*device).or_default();
-            installed.retain(|before| before.step.group == step.group);
-            installed.push(attempt.clone());
+            let failed_before = self.failures.remove(&(*device, step.package));
+            self.installed.entry(*device).or_default().push(Installed { attempt: attempt.clone(), failed_before });
         } else if outcome.is_failure() {
             let count = self.failures(*device, step.package, &step.target).map_or(0, |failures| failures.count);
             let failures = Failures { count: count.saturating_add(1), last: at };
@@ -325,7 +331,7 @@ impl Progress {
     pub fn forget_group(&mut self, group: GroupId) {
         self.groups.remove(&group);
         self.failures.retain(|_, known| known.group != group);
-        self.installed.retain(|_, installed| installed.iter().all(|attempt| attempt.step.group != group));
+        self.installed.retain(|_, installed| installed.iter().all(|known| known.attempt.step.group != group));
     }
 
     /// Ends what does not go on, so that nobody waits for devices that do not come back, and forgets what is long ago.
@@ -339,7 +345,7 @@ impl Progress {
             group.tally.forget_since(Standing::Between, latest);
         }
         self.installed.retain(|_, installed| {
-            installed.retain(|attempt| attempt.end.is_some_and(|(at, _)| at > latest));
+            installed.retain(|known| known.attempt.end.is_some_and(|(at, _)| at > latest));
             !installed.is_empty()
         });
     }
@@ -372,7 +378,14 @@ impl Progress {
 
     /// The group of an attempt, on the way to its target: with another one than before it begins anew.
     fn group_on_the_way(&mut self, attempt: &Attempt) -> &mut GroupProgress {
-        let Attempt { id, step, offered_at, .. } = attempt;
+        let Attempt { id, device, step, offered_at, .. } = attempt;
+        if self
+            .installed
+            .get(device)
+            .is_some_and(|known| known.iter().any(|known| known.attempt.step.group != step.group))
+        {
+            self.installed.remove(device);
+        }
         let is_known = self.group(step.group).is_some_and(|group| group.target == step.target);
         if !is_known {
             self.forget_group(step.group);
