@@ -187,7 +187,7 @@ fn failing_devices_pause_longer_and_longer() {
     let mut world = World::new(Rollout::default());
     for failures in [1, 2] {
         world.fail(1);
-        let failed = world.progress.failures(device(1), package("v1", "v2"), "v2");
+        let failed = world.progress.failures(GROUP, device(1), package("v1", "v2"), "v2");
         assert_eq!(failed, Some(Failures { count: failures, last: date(world.time) }));
     }
     for (failures, pause) in [(3, 10 * MINUTE), (4, HOUR), (5, DAY), (6, DAY)] {
@@ -217,7 +217,7 @@ fn success_wipes_failures_out() {
     world.time += PATIENT;
     world.progress.expire(moment(world.time));
     world.fail(1);
-    let failures = world.progress.failures(device(1), package("v1", "v2"), "v2").unwrap();
+    let failures = world.progress.failures(GROUP, device(1), package("v1", "v2"), "v2").unwrap();
     assert_eq!(failures.count, 1);
 }
 
@@ -241,10 +241,10 @@ fn a_new_target_lets_go_of_who_failed() {
     world.target = "v2";
     world.fail(1);
     world.fail(1);
-    assert_eq!(world.progress.failures(device(1), package("v1", "v2"), "v2").unwrap().count, 1);
+    assert_eq!(world.progress.failures(GROUP, device(1), package("v1", "v2"), "v2").unwrap().count, 1);
     // A target that was set for a while, and nothing came of it, changes nothing.
-    assert_eq!(world.progress.failures(device(1), package("v1", "v2"), "v3"), None);
-    assert_eq!(world.progress.failures(device(1), package("v1", "v2"), "v2").unwrap().count, 1);
+    assert_eq!(world.progress.failures(GROUP, device(1), package("v1", "v2"), "v3"), None);
+    assert_eq!(world.progress.failures(GROUP, device(1), package("v1", "v2"), "v2").unwrap().count, 1);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn late_ends_on_an_old_way_count_nowhere() {
     assert_eq!(world.check(1, "v1"), None, "its place is its own again");
     assert_eq!(world.ends(), [AttemptOutcome::Superseded, AttemptOutcome::Reverted]);
     assert_eq!(world.standing(1), Some(Standing::Trying));
-    assert_eq!(world.progress.failures(device(1), package("v1", "v2"), "v2"), None);
+    assert_eq!(world.progress.failures(GROUP, device(1), package("v1", "v2"), "v2"), None);
     assert_eq!(world.progress.group(GROUP).unwrap().tally.failed(), 0);
     assert_eq!(world.check(3, "v1"), Some(Hold::TooManyAtOnce { limit: 2 }));
 }
@@ -307,7 +307,7 @@ fn groups_halt_until_a_person_has_looked() {
     assert!(world.progress.resume(GROUP));
     assert!(!world.progress.resume(GROUP) && !world.progress.resume(OTHER_GROUP));
     world.is_offered(4, "v1");
-    assert_eq!(world.progress.failures(device(3), package("v1", "v2"), "v2"), None);
+    assert_eq!(world.progress.failures(GROUP, device(3), package("v1", "v2"), "v2"), None);
     world.fail(3);
     world.is_offered(5, "v1");
     world.fail(2);
@@ -429,7 +429,7 @@ fn downloads_that_are_nobodys_change_nothing() {
     assert_eq!(world.ends(), [AttemptOutcome::Failed]);
     fetch(&mut world, package("v1", "v2"));
     assert_eq!(world.ends(), []);
-    assert_eq!(world.progress.failures(device(1), package("v1", "v2"), "v2").unwrap().count, 1);
+    assert_eq!(world.progress.failures(GROUP, device(1), package("v1", "v2"), "v2").unwrap().count, 1);
     world.is_offered(1, "v1");
     assert_eq!(world.progress.live(device(1)).unwrap().sent_bytes, 0, "it counts from the new offer on");
 }
@@ -441,14 +441,14 @@ fn what_is_gone_is_forgotten() {
     world.is_offered(1, "v1");
     world.progress.forget_device(device(1));
     assert_eq!(world.standing(1), None);
-    assert_eq!(world.progress.failures(device(1), package("v1", "v2"), "v2"), None);
+    assert_eq!(world.progress.failures(GROUP, device(1), package("v1", "v2"), "v2"), None);
     world.fail(2);
     world.progress.take_news();
     world.is_offered(2, "v1");
     // Its group goes while it is under way.
     world.progress.forget_group(GROUP);
     assert!(world.progress.group(GROUP).is_none());
-    assert_eq!(world.progress.failures(device(2), package("v1", "v2"), "v2"), None);
+    assert_eq!(world.progress.failures(GROUP, device(2), package("v1", "v2"), "v2"), None);
     world.progress.see(device(2), "v1", None, moment(world.time));
     assert_eq!(world.ends(), [AttemptOutcome::Superseded]);
     assert!(world.progress.group(GROUP).is_none());
