@@ -152,16 +152,16 @@ impl LiveAttempt {
         if sign.runs == step.to_version {
             return Some(AttemptOutcome::Succeeded);
         }
-        let is_still_wanted = sign.next == Some((step.group, step.package));
         if sign.runs != step.from_version {
-            // A package that says another version than its content does would be fetched for ever.
-            let is_mislabelled = self.fetched.is_some() && is_still_wanted;
+            // What says another version than its content does would be fetched for ever.
+            let goes_on = sign.next.is_some_and(|(group, _)| group == step.group);
+            let is_mislabelled = self.fetched.is_some() && goes_on;
             return Some(if is_mislabelled { AttemptOutcome::Failed } else { AttemptOutcome::Superseded });
         }
         if self.fetched.is_some_and(|(fetched, _)| fetched.until(steady) >= INSTALLATION_TIME) {
             return Some(AttemptOutcome::Reverted);
         }
-        if !is_still_wanted {
+        if sign.next != Some((step.group, step.package)) {
             return Some(AttemptOutcome::Superseded);
         }
         self.is_stuck(steady).then_some(AttemptOutcome::Expired)

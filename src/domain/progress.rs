@@ -62,19 +62,18 @@ pub struct Proposal<'a> {
 #[derive(Debug, Default)]
 pub struct Progress {
     live: LiveAttempts,
-    failures: HashMap<(DeviceId, PackageId), FailuresOnTheWay>,
-    /// What has succeeded lately, in order: a device may fall back later.
-    installed: HashMap<DeviceId, Vec<Attempt>>,
+    /// What has succeeded lately on the way of one group, in order: a device may fall back later.
+    installed: HashMap<DeviceId, Vec<Installed>>,
     groups: HashMap<GroupId, GroupProgress>,
     last_id: i64,
     news: Vec<News>,
 }
 
-/// Failures of a package, which count as long as the group is on the same way to its target.
-#[derive(Debug, Clone, Copy)]
-struct FailuresOnTheWay {
-    group: GroupId,
-    failures: Failures,
+/// An attempt that succeeded, and the failures before it.
+#[derive(Debug)]
+struct Installed {
+    attempt: Attempt,
+    failed_before: Option<Failures>,
 }
 
 /// Where a group stands on the way to its target.
@@ -86,6 +85,7 @@ pub struct GroupProgress {
     pub tally: Tally,
     /// Since when nothing is offered there, because too many failed.
     pub halted_since: Option<Timestamp>,
+    failures: HashMap<(DeviceId, PackageId), Failures>,
     queue: Queue,
     /// The first attempt on this way, and when it was made: what comes late of earlier ones is about another way.
     began: (AttemptId, Timestamp),
@@ -93,8 +93,8 @@ pub struct GroupProgress {
 
 impl GroupProgress {
     fn new(target: &str, began: (AttemptId, Timestamp)) -> Self {
-        let (tally, queue) = (Tally::default(), Queue::default());
-        Self { target: target.to_owned(), tally, halted_since: None, queue, began }
+        let (tally, failures, queue) = (Tally::default(), HashMap::new(), Queue::default());
+        Self { target: target.to_owned(), tally, halted_since: None, failures, queue, began }
     }
 }
 
@@ -104,7 +104,8 @@ impl Progress {
         Self { last_id: last.0, ..Self::default() }
     }
 
-    /// Takes up an attempt that was begun before the start. To be called in the order of the attempts.
+    /// Takes up an attempt that was begun before the start. To be called in the order of the attempts, those included that a
+    /// person has forgiven: as superseded.
     pub fn restore(&mut self, attempt: Attempt, moment: Moment) {
         // Had it not been over, the device had not begun another one.
         self.end(attempt.device, AttemptOutcome::Superseded, moment.now);
@@ -163,7 +164,10 @@ impl Progress {
         if let Some(proposal) = proposal
             && self.has_fallen_back(device, runs, proposal, moment.now)
         {
-            for mut attempt in self.installed.remove(&device).unwrap_or_default() {
+            for Installed { mut attempt, failed_before } in self.installed.remove(&device).unwrap_or_default() {
+                if let Some(group) = self.groups.get_mut(&attempt.step.group) {
+                    group.failures.extend(failed_before.map(|failures| ((device, attempt.step.package), failures)));
+                }
                 attempt.end = Some((moment.now, AttemptOutcome::Reverted));
                 self.settle(&attempt, moment.now, AttemptOutcome::Reverted);
                 self.news.push(News::Ended(attempt));
@@ -174,7 +178,7 @@ impl Progress {
     /// Whether a device is to install once more what it has installed lately. By then it has run what it brings, but not for
     /// long.
     fn has_fallen_back(&self, device: DeviceId, runs: &str, proposal: &Proposal<'_>, now: Timestamp) -> bool {
-        let is_undone = |Attempt { step, end, .. }: &Attempt| {
+        let is_undone = |Installed { attempt: Attempt { step, end, .. }, .. }: &Installed| {
             let is_wanted_again =
                 (step.group, step.package, step.target.as_str()) == (proposal.group, proposal.package, proposal.target);
             is_wanted_again && step.from_version == runs && end.is_some_and(|(at, _)| at.until(now) < PATIENCE)
@@ -187,7 +191,7 @@ impl Progress {
         let Proposal { group, package, target, rollout } = proposal;
         let offered = self.live(device).map(|attempt| (attempt.step.group, attempt.step.package));
         let is_trying = offered == Some((*group, *package));
-        let failures = self.failures(device, *package, target);
+        let failures = self.failures(*group, device, *package, target);
         let under_way = self.live.count_in(*group);
         let nobody = (Tally::default(), Queue::default());
         let group = self.group(*group).filter(|group| group.target == *target);
@@ -268,15 +272,13 @@ impl Progress {
             AttemptOutcome::Succeeded => group.queue.forget(*device),
             _ => group.queue.step_back(*device, *id),
         }
+        let package = (*device, step.package);
         if outcome == AttemptOutcome::Succeeded {
-            self.failures.remove(&(*device, step.package));
-            let installed = self.installed.entry(*device).or_default();
-            installed.retain(|before| before.step.group == step.group);
-            installed.push(attempt.clone());
+            let failed_before = group.failures.remove(&package);
+            self.installed.entry(*device).or_default().push(Installed { attempt: attempt.clone(), failed_before });
         } else if outcome.is_failure() {
-            let count = self.failures(*device, step.package, &step.target).map_or(0, |failures| failures.count);
-            let failures = Failures { count: count.saturating_add(1), last: at };
-            self.failures.insert((*device, step.package), FailuresOnTheWay { group: step.group, failures });
+            let failures = group.failures.entry(package).or_insert(Failures { count: 0, last: at });
+            *failures = Failures { count: failures.count.saturating_add(1), last: at };
         }
     }
 
@@ -294,21 +296,29 @@ impl Progress {
 
     /// A person has looked: offers go on in a group, and its failures do not count any more. `false` if nothing had stopped.
     pub fn resume(&mut self, group: GroupId) -> bool {
-        self.failures.retain(|_, known| known.group != group);
+        for known in self.installed.values_mut().flatten().filter(|known| known.attempt.step.group == group) {
+            known.failed_before = None;
+        }
         let Some(group) = self.groups.get_mut(&group) else { return false };
+        group.failures.clear();
         group.tally.forgive_all();
         group.halted_since.take().is_some()
     }
 
     /// A person has looked: a device does not pause any more, and counts as if it had not failed. `false` if it did not fail.
     pub fn release(&mut self, device: DeviceId) -> bool {
-        let before = self.failures.len();
-        self.failures.retain(|(failed, _), _| *failed != device);
+        for known in self.installed.get_mut(&device).into_iter().flatten() {
+            known.failed_before = None;
+        }
+        let mut has_failed = false;
         for group in self.groups.values_mut() {
+            let before = group.failures.len();
+            group.failures.retain(|(failed, _), _| *failed != device);
+            has_failed |= group.failures.len() < before;
             group.tally.forgive(device);
             group.queue.forget(device);
         }
-        self.failures.len() < before
+        has_failed
     }
 
     /// A device is gone.
@@ -324,8 +334,7 @@ impl Progress {
     /// A group is gone.
     pub fn forget_group(&mut self, group: GroupId) {
         self.groups.remove(&group);
-        self.failures.retain(|_, known| known.group != group);
-        self.installed.retain(|_, installed| installed.iter().all(|attempt| attempt.step.group != group));
+        self.installed.retain(|_, installed| installed.iter().all(|known| known.attempt.step.group != group));
     }
 
     /// Ends what does not go on, so that nobody waits for devices that do not come back, and forgets what is long ago.
@@ -339,7 +348,7 @@ impl Progress {
             group.tally.forget_since(Standing::Between, latest);
         }
         self.installed.retain(|_, installed| {
-            installed.retain(|attempt| attempt.end.is_some_and(|(at, _)| at > latest));
+            installed.retain(|known| known.attempt.end.is_some_and(|(at, _)| at > latest));
             !installed.is_empty()
         });
     }
@@ -354,10 +363,10 @@ impl Progress {
         self.live.iter().map(|live| &live.attempt)
     }
 
-    /// How often a package that a device needs has failed on it, on the way to this target.
-    pub fn failures(&self, device: DeviceId, package: PackageId, target: &str) -> Option<Failures> {
-        let known = self.failures.get(&(device, package))?;
-        self.group(known.group).filter(|group| group.target == target).map(|_| known.failures)
+    /// How often a package has failed on a device in a row, on the way of a group to this target.
+    pub fn failures(&self, group: GroupId, device: DeviceId, package: PackageId, target: &str) -> Option<Failures> {
+        let group = self.group(group).filter(|group| group.target == target)?;
+        group.failures.get(&(device, package)).copied()
     }
 
     /// Whether any package has failed on a device, and nobody has said that it does not count.
@@ -377,7 +386,11 @@ impl Progress {
 
     /// The group of an attempt, on the way to its target: with another one than before it begins anew.
     fn group_on_the_way(&mut self, attempt: &Attempt) -> &mut GroupProgress {
-        let Attempt { id, step, offered_at, .. } = attempt;
+        let Attempt { id, device, step, offered_at, .. } = attempt;
+        let is_elsewhere = |known: &Installed| known.attempt.step.group != step.group;
+        if self.installed.get(device).is_some_and(|installed| installed.iter().any(is_elsewhere)) {
+            self.installed.remove(device);
+        }
         let is_known = self.group(step.group).is_some_and(|group| group.target == step.target);
         if !is_known {
             self.forget_group(step.group);

@@ -82,7 +82,7 @@ fn what_a_device_shows_says_what_came_of_it() {
         (all, "v2", WANTED, 10 + PATIENT, Some(Succeeded)),
         // The content is another version than the package says, and the device would fetch it for ever.
         (all, "v9", WANTED, 11, Some(Failed)),
-        (all, "v9", other_package, 11, Some(Superseded)),
+        (all, "v9", other_package, 11, Some(Failed)),
         (all, "v9", other_group, 11, Some(Superseded)),
         (all, "v9", None, 11, Some(Superseded)),
         // Whatever the clocks do.
