@@ -371,7 +371,7 @@ impl Progress {
 
     /// Whether any package has failed on a device, and nobody has said that it does not count.
     pub fn has_failed(&self, device: DeviceId) -> bool {
-        self.failures.keys().any(|(failed, _)| *failed == device)
+        self.groups.values().flat_map(|group| group.failures.keys()).any(|(failed, _)| *failed == device)
     }
 
     /// Where a group stands, if any of its devices has begun.

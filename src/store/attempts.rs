@@ -101,19 +101,23 @@ pub fn latest(connection: &Connection) -> Result<AttemptId, StoreError> {
 }
 
 /// Shows `take`, in order, the attempts that matter for what is offered next: those that go on, and those on the way to
-/// their group's present target that no person has forgiven.
+/// their group's present target. Failures that a person has forgiven are shown as if nothing had come of them.
 pub fn visit_those_that_count(connection: &Connection, mut take: impl FnMut(Attempt)) -> Result<(), StoreError> {
     let mut statement = connection.prepare(&format!(
-        "SELECT {COLUMNS} FROM attempts
+        "SELECT {COLUMNS}, is_forgiven FROM attempts
          WHERE outcome IS NULL
-             OR NOT is_forgiven AND EXISTS (
+             OR EXISTS (
                  SELECT 1 FROM groups WHERE groups.id = group_id AND policy = 'exact_match,' || target
              )
          ORDER BY id"
     ))?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        take(from_row(row)?);
+        let mut attempt = from_row(row)?;
+        if row.get(16)? {
+            attempt.end = attempt.end.map(|(at, _)| (at, AttemptOutcome::Superseded));
+        }
+        take(attempt);
     }
     Ok(())
 }

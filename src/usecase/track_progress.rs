@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::attempt::{Attempt, Step};
 use crate::domain::progress::{GroupProgress, Moment, News, Progress, Proposal};
-use crate::domain::rollout::{Failures, Hold};
+use crate::domain::rollout::Hold;
 use crate::domain::{Deed, DeviceId, GroupId, PackageId};
 use crate::store::attempts::Filter;
 use crate::store::{Store, StoreError, attempts, audit, rollouts};
@@ -81,11 +81,6 @@ impl Tracker {
     pub fn hold(&self, device: DeviceId, proposal: &Proposal<'_>) -> Option<Hold> {
         let now = self.store.clock().now();
         self.lock().progress.hold(device, proposal, now)
-    }
-
-    /// See [`Progress::failures`].
-    pub fn failures(&self, device: DeviceId, package: PackageId, target: &str) -> Option<Failures> {
-        self.lock().progress.failures(device, package, target)
     }
 
     /// Which device it probably is that fetches a package at an address, from this byte on: of those that were offered it
@@ -179,6 +174,11 @@ impl Tracker {
     /// for it.
     pub fn group<T>(&self, group: GroupId, look: impl FnOnce(&GroupProgress) -> T) -> Option<T> {
         self.lock().progress.group(group).map(look)
+    }
+
+    /// A group is gone.
+    pub fn forget_group(&self, group: GroupId) {
+        self.lock().progress.forget_group(group);
     }
 
     /// A person has looked: offers go on in a group, and its failures do not count any more. `false` if nothing had stopped.

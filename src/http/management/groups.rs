@@ -141,7 +141,10 @@ pub async fn delete(api: Arc<Api>, deed: Deed, id: GroupId, _: Request) -> Resul
         Ok::<_, StoreError>(deletion)
     });
     match deleting.await? {
-        Deletion::Deleted => Ok(reply::done()),
+        Deletion::Deleted => {
+            api.tracker.forget_group(id);
+            Ok(reply::done())
+        }
         Deletion::NotFound => Err(no_such_group()),
         Deletion::HasDevices => {
             Err(ApiError::Conflict("delete failed, at least one device is still assigned to the group".to_owned()))
