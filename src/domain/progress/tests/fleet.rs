@@ -4,7 +4,7 @@ mod random;
 
 use std::collections::{BTreeMap, HashSet};
 
-use jiff::tz::TimeZone;
+use crate::domain::TimeZone;
 
 use self::random::Random;
 use super::*;
