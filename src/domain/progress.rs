@@ -148,6 +148,26 @@ impl Progress {
         rollout.hold(Candidate { device, failures }, &group.tally, group.halted_since, now)
     }
 
+    /// What [`Progress::check`] would say, without anything becoming of it: it is asked of a copy of what it looks at.
+    pub fn rehearse(&self, device: DeviceId, runs: &str, proposal: &Proposal<'_>, moment: Moment) -> Option<Hold> {
+        let live: HashMap<_, _> = self.live.get(&device).map(|live| (device, live.clone())).into_iter().collect();
+        let groups = [Some(proposal.group), live.get(&device).map(|live| live.attempt.step.group)];
+        let groups = groups.into_iter().flatten().filter_map(|id| Some((id, self.groups.get(&id)?.clone()))).collect();
+        let failures = self.failures.iter().filter(|((failed, _), _)| *failed == device);
+        let failures = failures.map(|(key, known)| (*key, known.clone())).collect();
+        let mut copy = Self { live, failures, groups, last_id: self.last_id, news: Vec::new() };
+        let step = || Step {
+            group: proposal.group,
+            package: proposal.package,
+            length_bytes: 0,
+            from_version: runs.to_owned(),
+            to_version: String::new(),
+            target: proposal.target.to_owned(),
+            path: vec![proposal.package],
+        };
+        copy.check(device, runs, Some(proposal), moment, step)
+    }
+
     fn begin(&mut self, device: DeviceId, step: Step, moment: Moment) {
         self.last_id += 1;
         let attempt = Attempt {

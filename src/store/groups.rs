@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::StoreError;
 use super::writer::{Change, WriteTx};
-use crate::domain::{DeviceId, Group, GroupId, GroupMetadata, MembershipChange, PackageId, Policy};
+use super::{StoreError, packages, rollouts};
+use crate::domain::{DeviceId, Group, GroupId, GroupMetadata, GroupState, MembershipChange, PackageId, Policy};
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
     Ok(Group {
@@ -53,8 +53,14 @@ pub fn find(connection: &Connection, id: GroupId) -> Result<Option<Group>, Store
     Ok(Some(group))
 }
 
-/// The policy of a group.
-pub fn policy(connection: &Connection, id: GroupId) -> Result<Option<Policy>, StoreError> {
+/// What of a group decides about updates.
+pub fn state(connection: &Connection, id: GroupId) -> Result<Option<GroupState>, StoreError> {
+    let Some(policy) = policy(connection, id)? else { return Ok(None) };
+    let (packages, rollout) = (packages::list_of_group(connection, id)?, rollouts::find(connection, id)?);
+    Ok(Some(GroupState { id, policy, packages, rollout }))
+}
+
+fn policy(connection: &Connection, id: GroupId) -> Result<Option<Policy>, StoreError> {
     let mut statement = connection.prepare_cached("SELECT policy FROM groups WHERE id = ?1")?;
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }

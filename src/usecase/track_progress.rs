@@ -83,6 +83,17 @@ impl Tracker {
         self.lock().progress.hold(device, proposal, now)
     }
 
+    /// See [`Progress::rehearse`].
+    pub fn rehearse(&self, device: DeviceId, runs: &str, proposal: &Proposal<'_>) -> Option<Hold> {
+        let moment = moment(&self.store);
+        self.lock().progress.rehearse(device, runs, proposal, moment)
+    }
+
+    /// The attempt of a device that goes on, as it is at this moment.
+    pub fn live(&self, device: DeviceId) -> Option<Attempt> {
+        self.lock().progress.live(device).cloned()
+    }
+
     /// See [`Progress::failures`].
     pub fn failures(&self, device: DeviceId, package: PackageId, target: &str) -> Option<Failures> {
         self.lock().progress.failures(device, package, target)

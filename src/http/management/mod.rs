@@ -1,10 +1,12 @@
 //! What people and scripts call: the frozen API of the reference server, and what tender has beside it.
 
 pub mod audit;
+pub mod decision;
 pub mod devices;
 pub mod groups;
 pub mod package_overview;
 pub mod packages;
+pub mod preview;
 pub mod registrations;
 pub mod session;
 pub mod status;
