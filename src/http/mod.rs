@@ -56,6 +56,7 @@ use endpoint::{Resource, Route, any_of, at, on};
 pub use guard::Audience;
 use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, Public, Uploading};
 pub use host::Addresses;
+pub use management::decision::DecisionReply;
 use management::{
     audit, decision, devices, groups, package_overview, packages, preview, registrations, session, status, tus, uploads,
 };

@@ -66,7 +66,7 @@ impl Display for Finding {
             Self::Packages { group, packages } => {
                 let can_install = packages.iter().filter(|package| package.can_be_installed()).count();
                 let (noun, count) = (if packages.len() == 1 { "package" } else { "packages" }, packages.len());
-                write!(f, "Group {group} has {count} {noun}, and the device could install {can_install} of them now.")
+                write!(f, "Group {group} has {count} {noun}, of which the device could install {can_install} now.")
             }
             Self::NoPath { runs, target } => {
                 let (runs, target) = (short(runs), short(target));

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use warp::reply::Response;
 
 use super::BODY_LIMIT_BYTES;
+use super::devices::no_such_device;
 use super::groups::no_such_group;
 use crate::domain::attempt::Attempt;
 use crate::domain::explanation::{Considered, Explanation, Finding, Part, PathStep, Waiting};
@@ -196,7 +197,7 @@ struct HypotheticalBody {
 /// - 200: what the device would be offered if it asked now with what it last reported, and why
 /// - 404: no such device
 pub async fn of_device(api: Arc<Api>, _: Operator, id: DeviceId, _: Request) -> Result<Response, ApiError> {
-    answer(&api, Question::Device(id), ApiError::NotFound("no such device")).await
+    answer(&api, Question::Device(id), no_such_device()).await
 }
 
 /// `GET /api/tender/v1/decision?mac=…`, with a MAC address in any spelling
@@ -213,7 +214,7 @@ pub async fn of_address(api: Arc<Api>, _: Operator, (): (), request: Request) ->
     }
     let needed = || ApiError::BadRequest("the parameter mac is needed: the MAC address of a device".to_owned());
     let question = Question::Address(mac_address.ok_or_else(needed)?);
-    answer(&api, question, ApiError::NotFound("the device is not in its group any more")).await
+    answer(&api, question, no_such_device()).await
 }
 
 /// `POST /api/tender/v1/decision`
