@@ -379,7 +379,8 @@ fn step(packages: &[CheckedPackage], id: PackageId) -> Option<PathStep> {
     Some(PathStep { package: id, version, length_bytes: package.length_bytes })
 }
 
-/// What each of the packages means for a device about which was decided so, without those that are damaged.
+/// What each of the packages means for a device. The decision is about this device, and was made without packages that are
+/// damaged.
 pub fn consider(device: &Metadata, packages: &[CheckedPackage], decision: &Decision) -> Vec<Considered> {
     let (path, blockers) = match decision {
         Decision::Install { path, .. } => (&path[..], &[][..]),

@@ -102,7 +102,7 @@ async fn each_link_can_be_why_nothing_is_offered() {
     assert_eq!(
         packages[0]["sentence"],
         format!(
-            "Package {other} (v2) is for devices that report rootfs = b7b7b7b7b7b7…b7b7b7; this one reports nothing."
+            "Package {other} (v2) is for devices that report rootfs = b7b7b7b7b7b7…b7b7b7; this one reports no rootfs."
         )
     );
     assert_eq!(

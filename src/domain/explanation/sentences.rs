@@ -147,29 +147,46 @@ impl Display for Considered {
             Part::Step(1) => clauses.push("is the next step".to_owned()),
             Part::Step(number) => clauses.push(format!("is step {number} of the path")),
             Part::NotNeeded => clauses.push("could be installed, and is not on the shortest path".to_owned()),
-            Part::Blocked(obstacles) => clauses.extend(obstacles.iter().map(in_the_way)),
+            Part::Blocked(obstacles) => clauses.extend(in_the_way(obstacles)),
         }
         write!(f, "Package {} ({}) {}.", self.package, short(&self.version), clauses.join("; it "))
     }
 }
 
-/// What is in the way, said of a package.
-fn in_the_way(obstacle: &Obstacle) -> String {
-    match obstacle {
-        Obstacle::OtherDeviceType { package, reported } => {
-            let reported = reported.as_ref().map_or_else(|| "none".to_owned(), value);
-            format!("is for devices of type {}; this one reports {reported}", short(package))
+/// What is in the way, said of a package: a clause for each thing, and one for all requirements.
+fn in_the_way(obstacles: &[Obstacle]) -> Vec<String> {
+    let (mut clauses, mut needed, mut reports, mut never) = (Vec::new(), Vec::new(), Vec::new(), "");
+    let is_requirement = |obstacle: &&Obstacle| matches!(obstacle, Obstacle::Requirement { .. });
+    let is_only_one = obstacles.iter().filter(is_requirement).count() == 1;
+    for obstacle in obstacles {
+        match obstacle {
+            Obstacle::OtherDeviceType { package, reported } => {
+                let reported = reported.as_ref().map_or_else(|| "none".to_owned(), value);
+                clauses.push(format!("is for devices of type {}; this one reports {reported}", short(package)));
+            }
+            Obstacle::SameVersion => clauses.push("brings the version that the device runs".to_owned()),
+            Obstacle::LeadsNowhere => {
+                clauses.push("could be installed, but nothing leads on from it to the target".to_owned());
+            }
+            Obstacle::Requirement { key, required, reported } => {
+                let key = short_key(key);
+                needed.push(format!("{key} = {}", value(required)));
+                reports.push(match reported {
+                    None => format!("no {key}"),
+                    Some(reported) if is_only_one => value(reported),
+                    Some(reported) => format!("{key} = {}", value(reported)),
+                });
+                if required.as_text().is_none() {
+                    never = ", and no device meets a list";
+                }
+            }
         }
-        Obstacle::SameVersion => "brings the version that the device runs".to_owned(),
-        Obstacle::Requirement { key, required: required @ MetadataValue::List(_), .. } => {
-            format!("requires {} = {}, and no device meets a list", short_key(key), value(required))
-        }
-        Obstacle::Requirement { key, required, reported } => {
-            let reported = reported.as_ref().map_or_else(|| "nothing".to_owned(), value);
-            format!("is for devices that report {} = {}; this one reports {reported}", short_key(key), value(required))
-        }
-        Obstacle::LeadsNowhere => "could be installed, but leads no nearer to the target".to_owned(),
     }
+    if !needed.is_empty() {
+        let (needed, reports) = (needed.join(" and "), reports.join(" and "));
+        clauses.push(format!("is for devices that report {needed}; this one reports {reports}{never}"));
+    }
+    clauses
 }
 
 /// A package as the subject of a sentence.

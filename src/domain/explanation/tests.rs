@@ -180,7 +180,10 @@ fn every_part_of_a_package_has_its_sentence() {
         (Part::Step(1), "is the next step."),
         (Part::Step(2), "is step 2 of the path."),
         (Part::NotNeeded, "could be installed, and is not on the shortest path."),
-        (Part::Blocked(vec![Obstacle::LeadsNowhere]), "could be installed, but leads no nearer to the target."),
+        (
+            Part::Blocked(vec![Obstacle::LeadsNowhere]),
+            "could be installed, but nothing leads on from it to the target.",
+        ),
         (
             Part::Blocked(vec![other_type(Some("gateway".into())), Obstacle::SameVersion]),
             "is for devices of type camera; this one reports gateway; it brings the version that the device runs.",
@@ -192,11 +195,11 @@ fn every_part_of_a_package_has_its_sentence() {
         ),
         (
             Part::Blocked(vec![requirement("a1".into(), None)]),
-            "is for devices that report rootfs = a1; this one reports nothing.",
+            "is for devices that report rootfs = a1; this one reports no rootfs.",
         ),
         (
             Part::Blocked(vec![requirement(list.clone(), None)]),
-            "requires rootfs = the list [x, y], and no device meets a list.",
+            "is for devices that report rootfs = the list [x, y]; this one reports no rootfs, and no device meets a list.",
         ),
         (
             Part::Blocked(vec![requirement("x".into(), Some(list))]),

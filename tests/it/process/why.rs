@@ -47,7 +47,9 @@ async fn an_explanation_is_read_from_the_data_folder_or_asked_of_the_server() {
     let ask = |token: Option<&str>| {
         let mut command = tender(folder.path());
         command.args(["why", MAC, "--json", "--server", &server.url]);
-        token.iter().for_each(|token| drop(command.env("TENDER_TOKEN", token)));
+        if let Some(token) = token {
+            command.env("TENDER_TOKEN", token);
+        }
         command.output().unwrap()
     };
     let asked = ask(Some(&token));
