@@ -7,7 +7,8 @@
 //! accepts it. From then on it holds a token ([`auth::device_token`]) and asks every now and then what to install
 //! ([`usecase::check_update`]): what it reports is kept in memory ([`store::Presence`]), and the plan of its group, compiled
 //! by [`domain::resolver`], says which package is the first step on the shortest path to the version that the group's
-//! policy names. The device downloads that package, installs it, and asks again.
+//! policy names. The device downloads that package, installs it, and asks again. When it is offered nothing,
+//! [`domain::explanation`] says why.
 //!
 //! A package comes in as a form ([`usecase::publish_package`]): hashed while it arrives, put on disk, looked at, moved into
 //! place, and only then known to the database. Later it is read again now and then ([`usecase::scrub`]), as disks forget.

@@ -27,7 +27,8 @@ use crate::load::Request;
 
 pub const DEVICES: usize = 10_000;
 const GROUPS: usize = 20;
-const PACKAGES_OF_GROUP: usize = 20;
+/// Packages lead from v0 to the version of this number.
+pub const PACKAGES_OF_GROUP: usize = 20;
 /// How many packages there are; their identifiers begin at 1.
 pub const PACKAGES: usize = GROUPS * PACKAGES_OF_GROUP;
 /// Devices that authorize, of each key size.

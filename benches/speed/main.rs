@@ -12,6 +12,7 @@
 //!   the `rsa` crate on as many threads as there are processors.
 //! - **device list**: time from the request's first byte to the reply's last. The yardstick writes the same bytes from memory
 //!   with serde_json.
+//! - **preview**: what a policy would mean for a group of 100,000 devices at 21 versions, on a copy of the data.
 //! - **start**: from making the process to its first answer, the database's pages being in the operating system's cache.
 //! - **memory**: resident memory as the kernel counts it, the program's own pages included. Peaks are the kernel's too, not
 //!   samples.
@@ -25,7 +26,7 @@
 //!   writes the same bytes to a file of the same file system and puts them on disk, without a look at them.
 //!
 //! Missing a target is told, and does not fail the run. After `cargo bench --`, `--upload MIB` sets the size of the upload whose
-//! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, start, memory,
+//! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, preview, start, memory,
 //! writes, uploads, downloads.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot measure ends there and then")]
@@ -38,6 +39,7 @@ mod fleet;
 mod load;
 mod memory;
 mod nginx;
+mod preview;
 mod process;
 mod replies;
 mod sink;
@@ -91,6 +93,7 @@ fn main() {
     part("checks", &|| replies::update_checks(&fleet));
     part("authorization", &|| replies::authorizations(&fleet));
     part("list", &|| replies::device_list(&fleet));
+    part("preview", &|| preview::of_large_group(&fleet));
     part("start", &|| replies::starts(&fleet));
     part("memory", &|| memory::of_fleet(&fleet));
     part("memory", &|| uploads::memory(&fleet, options.upload_mebibytes));

@@ -9,6 +9,7 @@ mod serve;
 mod simulate;
 mod token;
 mod user;
+mod why;
 
 use std::process::ExitCode;
 
@@ -36,6 +37,8 @@ enum Command {
     Simulate(simulate::SimulateArguments),
     /// Compare the database with the package files, also while the server runs
     Check(check::CheckArguments),
+    /// Say why a device does not get an update, or which one it gets
+    Why(why::WhyArguments),
     /// Create, list and remove the programs that get tokens from the authorization server
     Client(client::ClientArguments),
     /// Make, list and revoke management tokens
@@ -58,6 +61,7 @@ pub fn run() -> ExitCode {
         Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Why(arguments) => why::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::User(arguments) => user::run(arguments),

@@ -122,17 +122,28 @@ impl DeviceReport {
 
     /// A report for an update check: software version, device type and MAC address must be there.
     pub fn for_update_check(metadata: Metadata) -> Result<Self, Invalid> {
-        required(&metadata, keys::SOFTWARE_VERSION)?;
-        required(&metadata, keys::DEVICE_TYPE)?;
+        if let Some(key) = Self::missing_for_update_check(&metadata) {
+            return Err(missing(key));
+        }
         Self::for_registration(metadata)
+    }
+
+    /// The key that keeps a device which reports this from being told of updates, besides its MAC address.
+    pub fn missing_for_update_check(metadata: &Metadata) -> Option<&'static str> {
+        [keys::SOFTWARE_VERSION, keys::DEVICE_TYPE].into_iter().find(|key| present(metadata, key).is_none())
     }
 }
 
 fn required<'a>(metadata: &'a Metadata, key: &str) -> Result<&'a str, Invalid> {
-    metadata
-        .text(key)
-        .filter(|value| !value.is_empty())
-        .ok_or_else(|| Invalid::new(format!("device metadata is missing {key}")))
+    present(metadata, key).ok_or_else(|| missing(key))
+}
+
+fn present<'a>(metadata: &'a Metadata, key: &str) -> Option<&'a str> {
+    metadata.text(key).filter(|value| !value.is_empty())
+}
+
+fn missing(key: &str) -> Invalid {
+    Invalid::new(format!("device metadata is missing {key}"))
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::{DeviceId, GroupId, Invalid, PackageId, Policy, Timestamp};
+use super::rollout::Rollout;
+use super::{CheckedPackage, DeviceId, GroupId, Invalid, PackageId, Policy, Timestamp};
 
 /// Whatever a person or script attached to a group: any JSON object, kept as it was written, so that no number loses a
 /// digit.
@@ -28,6 +29,26 @@ impl GroupMetadata {
 impl PartialEq for GroupMetadata {
     fn eq(&self, other: &Self) -> bool {
         self.as_str() == other.as_str()
+    }
+}
+
+/// A group, as far as it decides about updates.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GroupState {
+    /// The group.
+    pub id: GroupId,
+    /// Its policy.
+    pub policy: Policy,
+    /// Its packages, in the order assigned.
+    pub packages: Vec<CheckedPackage>,
+    /// How its devices get new versions.
+    pub rollout: Rollout,
+}
+
+impl GroupState {
+    /// A group that wants nothing of its devices.
+    pub fn empty(id: GroupId) -> Self {
+        Self { id, policy: Policy::default(), packages: Vec::new(), rollout: Rollout::default() }
     }
 }
 

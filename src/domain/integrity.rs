@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::named::named;
-use super::{ByteSize, LocalHours, Sha256Digest, Timestamp};
+use super::{ByteSize, LocalHours, Package, Sha256Digest, Timestamp};
 
 named! {
     /// What is known about the file of a package.
@@ -56,6 +56,31 @@ impl fmt::Display for Damage {
             Self::Hash { found } => write!(f, "the file has the SHA-256 {found}"),
             Self::Unreadable(reason) => write!(f, "the file cannot be read: {reason}"),
         }
+    }
+}
+
+/// What was found to be wrong with the file of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundDamage {
+    /// What that makes of the package.
+    pub state: PackageState,
+    /// What it is: a [`Damage`] as text.
+    pub detail: String,
+}
+
+/// A package, and what is known to be wrong with its file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CheckedPackage {
+    /// The package.
+    pub package: Package,
+    /// `None`: it is whole, as far as anybody has looked.
+    pub damage: Option<FoundDamage>,
+}
+
+impl CheckedPackage {
+    /// The packages that can be offered, in the same order: those that are not known to be damaged.
+    pub fn offerable(packages: &[Self]) -> Vec<Package> {
+        packages.iter().filter(|checked| checked.damage.is_none()).map(|checked| checked.package.clone()).collect()
     }
 }
 

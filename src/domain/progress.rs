@@ -59,7 +59,7 @@ pub struct Proposal<'a> {
 }
 
 /// How far all devices are.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Progress {
     live: LiveAttempts,
     /// What has succeeded lately on the way of one group, in order: a device may fall back later.
@@ -70,7 +70,7 @@ pub struct Progress {
 }
 
 /// An attempt that succeeded, and the failures before it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Installed {
     attempt: Attempt,
     failed_before: Option<Failures>,
@@ -217,6 +217,23 @@ impl Progress {
         }
     }
 
+    /// What [`Progress::check`] would say, without anything becoming of it.
+    pub fn rehearse(&self, device: DeviceId, runs: &str, proposal: &Proposal<'_>, moment: Moment) -> Option<Hold> {
+        let sign = Sign { runs, next: Some((proposal.group, proposal.package)) };
+        let is_over = self.live.get(device).is_some_and(|live| live.judge(sign, moment.steady).is_some());
+        let is_known = !is_over
+            && !self.has_fallen_back(device, runs, proposal, moment.now)
+            && self.group_to_be_halted(proposal).is_none();
+        if is_known {
+            return self.hold(device, proposal, moment.now);
+        }
+        // Seldom: something has come of the last offer, and the device has not asked since.
+        let mut copy = self.clone();
+        copy.see(device, runs, Some(proposal), moment);
+        copy.halt_if_too_many_failed(proposal, moment.now);
+        copy.hold(device, proposal, moment.now)
+    }
+
     fn begin(&mut self, device: DeviceId, step: Step, moment: Moment) {
         self.last_id += 1;
         let attempt = Attempt {
@@ -283,15 +300,21 @@ impl Progress {
     }
 
     fn halt_if_too_many_failed(&mut self, proposal: &Proposal<'_>, at: Timestamp) {
-        let Some(rule) = proposal.rollout.halt else { return };
-        let on_the_way = |group: &&mut GroupProgress| group.halted_since.is_none() && group.target == proposal.target;
-        let Some(group) = self.groups.get_mut(&proposal.group).filter(on_the_way) else { return };
-        if rule.applies_to(&group.tally) {
-            group.halted_since = Some(at);
-            let failed = group.tally.failed();
-            let tried = failed + group.tally.count(Standing::Reached);
-            self.news.push(News::Halted { group: proposal.group, target: group.target.clone(), failed, tried, at });
+        if self.group_to_be_halted(proposal).is_none() {
+            return;
         }
+        let Some(group) = self.groups.get_mut(&proposal.group) else { return };
+        group.halted_since = Some(at);
+        let failed = group.tally.failed();
+        let tried = failed + group.tally.count(Standing::Reached);
+        self.news.push(News::Halted { group: proposal.group, target: group.target.clone(), failed, tried, at });
+    }
+
+    /// The group of a proposal, if too many of its devices have failed and it is not halted yet.
+    fn group_to_be_halted(&self, proposal: &Proposal<'_>) -> Option<&GroupProgress> {
+        let rule = proposal.rollout.halt?;
+        let on_the_way = |group: &&GroupProgress| group.halted_since.is_none() && group.target == proposal.target;
+        self.group(proposal.group).filter(on_the_way).filter(|group| rule.applies_to(&group.tally))
     }
 
     /// A person has looked: offers go on in a group, and its failures do not count any more. `false` if nothing had stopped.

@@ -313,6 +313,15 @@ impl Plan {
 
 /// What keeps `package` from being the first step of a device that has no path.
 fn blocker(device: &Metadata, package: &Package) -> Blocker {
+    let mut obstacles = obstacles(device, package);
+    if obstacles.is_empty() {
+        obstacles.push(Obstacle::LeadsNowhere);
+    }
+    Blocker { package: package.id, obstacles }
+}
+
+/// What keeps a device from installing a package as it stands; empty if nothing does.
+pub fn obstacles(device: &Metadata, package: &Package) -> Vec<Obstacle> {
     let metadata = package.metadata();
     let mut obstacles = Vec::new();
     let package_type = metadata.text(keys::DEVICE_TYPE).unwrap_or_default();
@@ -329,8 +338,5 @@ fn blocker(device: &Metadata, package: &Package) -> Blocker {
     obstacles.extend(requirements(package).filter(|&(key, required)| !is_met(key, required)).map(|(key, required)| {
         Obstacle::Requirement { key: key.to_owned(), required: required.clone(), reported: device.get(key).cloned() }
     }));
-    if obstacles.is_empty() {
-        obstacles.push(Obstacle::LeadsNowhere);
-    }
-    Blocker { package: package.id, obstacles }
+    obstacles
 }

@@ -63,7 +63,7 @@ where
 {
     let (audience, action) = (guard.audience(), guard.action());
     // A client that hangs up takes its request's future with it. What people change must not stop half way.
-    let runs_to_its_end = method != Method::GET && audience.is_people();
+    let runs_to_its_end = action.is_some();
     let run: Run<P> = Arc::new(move |api, parameter, request| {
         let answer = answer(api, guard.clone(), handler.clone(), parameter, request);
         if runs_to_its_end {

@@ -66,13 +66,6 @@ pub enum Audience {
     Client,
 }
 
-impl Audience {
-    /// Whether it is people and scripts, not devices.
-    pub fn is_people(self) -> bool {
-        !matches!(self, Self::Device | Self::Public)
-    }
-}
-
 /// For endpoints that anybody may call.
 #[derive(Clone, Copy)]
 pub struct Public;
@@ -85,7 +78,8 @@ pub struct Downloading;
 #[derive(Clone, Copy)]
 pub struct DeviceOnly;
 
-/// For endpoints that show something to people and scripts with this scope.
+/// For endpoints that show something to people and scripts with this scope. Also where a question needs a body: nothing may
+/// be changed behind this guard.
 #[derive(Clone, Copy)]
 pub struct Management(pub Scope);
 

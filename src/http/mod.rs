@@ -56,9 +56,10 @@ use endpoint::{Resource, Route, any_of, at, on};
 pub use guard::Audience;
 use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, Public, Uploading};
 pub use host::Addresses;
+pub use management::decision::DecisionReply;
 use management::{
-    attempts, audit, devices, groups, package_overview, packages, registrations, rollouts, session, status, tus,
-    uploads,
+    attempts, audit, decision, devices, groups, package_overview, packages, preview, registrations, rollouts, session,
+    status, tus, uploads,
 };
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
@@ -223,6 +224,15 @@ fn resources() -> Vec<Resource> {
         ),
         at("/api/tender/v1/groups/{group}/resume", [on(POST, Change(ReadWrite, ResumeGroup), rollouts::resume)]),
         at("/api/tender/v1/status", [on(GET, Management(ReadOnly), status::show)]),
+        at(
+            "/api/tender/v1/decision",
+            [
+                on(GET, Management(ReadOnly), decision::of_address),
+                on(POST, Management(ReadOnly), decision::of_hypothetical_device),
+            ],
+        ),
+        at("/api/tender/v1/devices/{device}/decision", [on(GET, Management(ReadOnly), decision::of_device)]),
+        at("/api/tender/v1/groups/{group}/preview", [on(POST, Management(ReadOnly), preview::preview)]),
         at("/metrics", [on(GET, Management(ReadOnly), status::metrics)]),
         at("/oauth/token", [on(POST, ClientOnly(GrantToken), token::grant)]),
         at("/oauth/introspect", [on(POST, ClientOnly(IntrospectToken), introspection::introspect)]),

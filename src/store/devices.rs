@@ -6,7 +6,7 @@ use super::StoreError;
 use super::convert::Json;
 use super::presence::{Assignment, Presence};
 use super::writer::{Change, WriteTx};
-use crate::domain::{Device, DeviceId, KeyFingerprint, MacKey, Metadata, Registration};
+use crate::domain::{Device, DeviceId, GroupId, KeyFingerprint, MacKey, Metadata, Registration};
 
 const SELECT: &str =
     "SELECT devices.id, mac_address, name, capabilities, metadata, group_id, last_access_at, public_key
@@ -51,6 +51,38 @@ pub fn find(connection: &Connection, presence: &Presence, id: DeviceId) -> Resul
         presence.overlay(device);
     }
     Ok(device)
+}
+
+/// The device with this MAC address, as it is now.
+pub fn find_by_address(
+    connection: &Connection,
+    presence: &Presence,
+    mac_key: &MacKey,
+) -> Result<Option<Device>, StoreError> {
+    match find_known(connection, mac_key)? {
+        Some(known) => find(connection, presence, known.assignment.device),
+        None => Ok(None),
+    }
+}
+
+/// Shows `visit` what each device of a group reports, ordered by identifier, as it is now.
+pub fn for_each_of_group(
+    connection: &Connection,
+    presence: &Presence,
+    group: GroupId,
+    mut visit: impl FnMut(DeviceId, &Metadata),
+) -> Result<(), StoreError> {
+    let sql = "SELECT id, mac_key, metadata FROM devices WHERE group_id = ?1 ORDER BY id";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([group])?;
+    while let Some(row) = rows.next()? {
+        let (id, mac_key) = (row.get(0)?, row.get(1)?);
+        let is_visited = presence.with_metadata(&mac_key, |reported| visit(id, reported)).is_some();
+        if !is_visited {
+            visit(id, &row.get(2)?);
+        }
+    }
+    Ok(())
 }
 
 /// What an authorization or update check needs to know of a device.

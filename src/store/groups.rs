@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::StoreError;
 use super::writer::{Change, WriteTx};
-use crate::domain::{DeviceId, Group, GroupId, GroupMetadata, MembershipChange, PackageId, Policy};
+use super::{StoreError, packages, rollouts};
+use crate::domain::{DeviceId, Group, GroupId, GroupMetadata, GroupState, MembershipChange, PackageId, Policy};
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Group> {
     Ok(Group {
@@ -51,6 +51,13 @@ pub fn find(connection: &Connection, id: GroupId) -> Result<Option<Group>, Store
         connection.prepare_cached("SELECT package_id FROM group_packages WHERE group_id = ?1 ORDER BY position")?;
     group.packages = packages.query_map([id], |row| row.get(0))?.collect::<Result<_, _>>()?;
     Ok(Some(group))
+}
+
+/// What of a group decides about updates.
+pub fn state(connection: &Connection, id: GroupId) -> Result<Option<GroupState>, StoreError> {
+    let Some(policy) = policy(connection, id)? else { return Ok(None) };
+    let (packages, rollout) = (packages::list_of_group(connection, id)?, rollouts::find(connection, id)?);
+    Ok(Some(GroupState { id, policy, packages, rollout }))
 }
 
 /// The policy of a group.

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::StoreError;
 use super::blobs::PublishedFile;
 use super::writer::{Change, WriteTx};
-use crate::domain::{GroupId, Package, PackageDescription, PackageId, StorageDirectory};
+use crate::domain::{CheckedPackage, FoundDamage, GroupId, Package, PackageDescription, PackageId, StorageDirectory};
 
 /// What [`from_row`] reads.
 pub(super) const SELECT: &str = "SELECT id, created_at, sha256, length_bytes, uuid, directory, metadata FROM packages";
@@ -54,17 +54,34 @@ pub fn find_by_uuid(connection: &Connection, uuid: Uuid) -> Result<Option<Packag
     Ok(statement.query_row([uuid.to_string()], from_row).optional()?)
 }
 
-/// The packages of a group that can be offered, in the order assigned: those that are not known to be damaged.
-pub fn list_of_group(connection: &Connection, group: GroupId) -> Result<Vec<Package>, StoreError> {
+/// What [`from_checked_row`] reads.
+const SELECT_CHECKED: &str =
+    "SELECT id, created_at, sha256, length_bytes, uuid, directory, metadata, damage, detail FROM packages
+     LEFT JOIN package_integrity AS known ON known.package_id = id";
+
+fn from_checked_row(row: &Row<'_>) -> rusqlite::Result<CheckedPackage> {
+    let state: Option<super::convert::Text<_>> = row.get(7)?;
+    let damage = match state {
+        Some(state) => Some(FoundDamage { state: state.0, detail: row.get(8)? }),
+        None => None,
+    };
+    Ok(CheckedPackage { package: from_row(row)?, damage })
+}
+
+/// The packages of a group, in the order assigned, with what is wrong with them.
+pub fn list_of_group(connection: &Connection, group: GroupId) -> Result<Vec<CheckedPackage>, StoreError> {
     let mut statement = connection.prepare_cached(&format!(
-        "{SELECT} JOIN group_packages ON package_id = id WHERE group_id = ?1
-             AND NOT EXISTS (
-                 SELECT 1 FROM package_integrity AS known WHERE known.package_id = id AND damage IS NOT NULL
-             )
+        "{SELECT_CHECKED} JOIN group_packages AS assigned ON assigned.package_id = id WHERE group_id = ?1
          ORDER BY position"
     ))?;
-    let rows = statement.query_map([group], from_row)?;
+    let rows = statement.query_map([group], from_checked_row)?;
     Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// One package, with what is wrong with it.
+pub fn find_checked(connection: &Connection, id: PackageId) -> Result<Option<CheckedPackage>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT_CHECKED} WHERE id = ?1"))?;
+    Ok(statement.query_row([id], from_checked_row).optional()?)
 }
 
 /// The names of all package files that have a row.

@@ -141,6 +141,11 @@ impl Presence {
         }
     }
 
+    /// Shows `look` what a device last reported; `None` if nothing is known here of it.
+    pub(super) fn with_metadata<T>(&self, mac_key: &MacKey, look: impl FnOnce(&Metadata) -> T) -> Option<T> {
+        self.lock().devices.get(mac_key).map(|tracked| look(&tracked.metadata))
+    }
+
     /// Lays what is known here over a registration as read from disk.
     pub(super) fn overlay_registration(&self, registration: &mut Registration, fingerprint: KeyFingerprint) {
         let key = (registration.mac_address.key(), fingerprint);

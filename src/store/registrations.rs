@@ -29,12 +29,27 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<(Registration, KeyFingerprint)> {
 pub fn list(connection: &Connection, presence: &Presence) -> Result<Vec<Registration>, StoreError> {
     let mut statement = connection.prepare_cached(&format!("{SELECT} ORDER BY id"))?;
     let rows = statement.query_map([], from_row)?;
-    let with_news = |row: rusqlite::Result<(Registration, KeyFingerprint)>| {
-        let (mut registration, fingerprint) = row?;
-        presence.overlay_registration(&mut registration, fingerprint);
-        Ok(registration)
-    };
-    rows.map(with_news).collect()
+    rows.map(|row| Ok(with_news(presence, row)?.0)).collect()
+}
+
+/// The registrations with this MAC address, in the order in which they first came, with their keys' fingerprints.
+pub fn of_address(
+    connection: &Connection,
+    presence: &Presence,
+    mac_key: &MacKey,
+) -> Result<Vec<(Registration, KeyFingerprint)>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT} WHERE mac_key = ?1 ORDER BY id"))?;
+    let rows = statement.query_map([mac_key], from_row)?;
+    rows.map(|row| with_news(presence, row)).collect()
+}
+
+fn with_news(
+    presence: &Presence,
+    row: rusqlite::Result<(Registration, KeyFingerprint)>,
+) -> Result<(Registration, KeyFingerprint), StoreError> {
+    let (mut registration, fingerprint) = row?;
+    presence.overlay_registration(&mut registration, fingerprint);
+    Ok((registration, fingerprint))
 }
 
 /// Keeps a registration, or what is new about the one of this MAC address and key. A MAC address that is known already

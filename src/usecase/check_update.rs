@@ -15,8 +15,8 @@ use crate::domain::attempt::Step;
 use crate::domain::progress::Proposal;
 use crate::domain::resolver::{Outcome, Plan, State};
 use crate::domain::rollout::Rollout;
-use crate::domain::{DeviceReport, GroupId, Metadata, Package, Policy, keys};
-use crate::store::{Assignment, Change, Store, StoreError, groups, packages, rollouts};
+use crate::domain::{CheckedPackage, DeviceReport, GroupId, GroupState, Metadata, Package, Policy, keys};
+use crate::store::{Assignment, Change, Store, StoreError, groups};
 
 /// Outcomes that one plan remembers; with more states than that it starts over.
 const REMEMBERED_OUTCOMES: usize = 4096;
@@ -113,15 +113,10 @@ impl Planner {
         if let Some(plans) = kept.filter(|plans| plans.generation == generation) {
             return Ok(plans);
         }
-        let (policy, packages, rollout) = store
-            .read(move |connection| {
-                // A group that was deleted a moment ago has no packages and no target.
-                let policy = groups::policy(connection, group)?.unwrap_or_default();
-                let packages = packages::list_of_group(connection, group)?;
-                Ok::<_, StoreError>((policy, packages, rollouts::find(connection, group)?))
-            })
-            .await?;
-        let packages = packages.into();
+        let reading = store.read(move |connection| groups::state(connection, group));
+        // A group that was deleted a moment ago has no packages and no target.
+        let GroupState { policy, packages, rollout, .. } = reading.await?.unwrap_or_else(|| GroupState::empty(group));
+        let packages = CheckedPackage::offerable(&packages).into();
         let plans = Arc::new(GroupPlans { generation, packages, policy, rollout, by_device_type: Mutex::default() });
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
         // Groups that are gone, or that no device asks for, go when something changed.

@@ -5,6 +5,7 @@ pub mod authenticate_client;
 pub mod check_store;
 pub mod check_update;
 pub mod claim;
+pub mod explain;
 pub mod grant_token;
 pub mod heal_packages;
 pub mod hear_device;

@@ -83,6 +83,17 @@ impl Tracker {
         self.lock().progress.hold(device, proposal, now)
     }
 
+    /// See [`Progress::rehearse`].
+    pub fn rehearse(&self, device: DeviceId, runs: &str, proposal: &Proposal<'_>) -> Option<Hold> {
+        let moment = moment(&self.store);
+        self.lock().progress.rehearse(device, runs, proposal, moment)
+    }
+
+    /// The attempt of a device that goes on, as it is at this moment.
+    pub fn live(&self, device: DeviceId) -> Option<Attempt> {
+        self.lock().progress.live(device).cloned()
+    }
+
     /// Which device it probably is that fetches a package at an address, from this byte on: of those that were offered it
     /// there, the one that stopped at this byte, or else the one that asked last.
     pub fn downloader(&self, address: IpAddr, package: PackageId, first: u64) -> Option<DeviceId> {

@@ -62,8 +62,8 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
 /// registration to accept is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
-/// asks for its signature, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 48] = [
+/// asks for its signature, a decision for an address, and logging in and claiming for more than nothing (400).
+const MATRIX: [Row; 52] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -105,6 +105,10 @@ const MATRIX: [Row; 48] = [
     row("PUT", "/api/tender/v1/groups/{group}/rollout", WRITE, 200),
     row("POST", "/api/tender/v1/groups/{group}/resume", WRITE, 409),
     row("GET", "/api/tender/v1/status", READ, 200),
+    row("GET", "/api/tender/v1/decision", READ, 400),
+    row("POST", "/api/tender/v1/decision", READ, 200),
+    row("GET", "/api/tender/v1/devices/{device}/decision", READ, 200),
+    row("POST", "/api/tender/v1/groups/{group}/preview", READ, 200),
     row("GET", "/metrics", READ, 200),
     row("POST", "/oauth/token", ClientsWithScope, 200),
     row("POST", "/oauth/introspect", Clients, 200),
@@ -214,6 +218,8 @@ impl Installation {
                 | "/api/tender/v1/groups/{group}/resume"
                 | "/api/tender/v1/devices/{device}/release",
             ) => request.json(&json!({})),
+            (_, "/api/tender/v1/decision") => request.json(&json!({ "metadata": {} })),
+            (_, "/api/tender/v1/groups/{group}/preview") => request.json(&json!({})),
             (_, "/oauth/token" | "/oauth/introspect" | "/oauth/revoke") => {
                 request.form(&[("token", "x"), ("grant_type", "client_credentials")])
             }
@@ -255,7 +261,8 @@ fn every_change_was_noted(installation: &Installation) {
             continue;
         };
         let Some(action) = route.action else {
-            let is_change = route.method != Method::GET;
+            // Whoever may only look changes nothing, also where the question needs a body.
+            let is_change = route.method != Method::GET && route.audience != Audience::Management(Scope::ReadOnly);
             let names_its_action = matches!(route.audience, Audience::Public | Audience::Device | Audience::Client);
             assert!(!is_change || names_its_action, "{} {} has no action", route.method, route.path);
             continue;

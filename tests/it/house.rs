@@ -42,7 +42,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("std::fs", &["store/", "config/", "cli/"]),
     ("tokio::fs", &[]),
     ("tokio", &["store/", "usecase/", "http/", "identity_provider/", "installation.rs", "app.rs", "cli/"]),
-    ("reqwest", &["identity_provider/", "cli/simulate/"]),
+    ("reqwest", &["identity_provider/", "cli/simulate/", "cli/why.rs"]),
     ("rustls", &["tls.rs"]),
     ("rustls_platform_verifier", &["tls.rs"]),
     // Calls of the operating system that std lacks.
@@ -63,8 +63,8 @@ const RESERVED: &[(&str, &[&str])] = &[
 
 /// Words and calls, and the only places that may have them.
 const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
-    // The simulated fleet is a client: it reads statuses and never decides one.
-    (&["StatusCode"], &["http/", "cli/simulate/"]),
+    // Clients read statuses and never decide one.
+    (&["StatusCode"], &["http/", "cli/simulate/", "cli/why.rs"]),
     (&["SystemTime", "::", "now"], &["clock.rs", "cli/simulate/"]),
     // Time-outs of connections, and what holds downloads back, run on tokio's own clock.
     (

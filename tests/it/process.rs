@@ -6,3 +6,4 @@ mod death;
 mod degraded;
 mod serving;
 mod users;
+mod why;

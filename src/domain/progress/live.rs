@@ -7,7 +7,7 @@ use crate::domain::attempt::LiveAttempt;
 use crate::domain::{DeviceId, GroupId};
 
 /// The attempts of a fleet that go on.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct LiveAttempts {
     of_devices: HashMap<DeviceId, LiveAttempt>,
     in_groups: HashMap<GroupId, usize>,

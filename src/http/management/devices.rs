@@ -43,6 +43,11 @@ impl<'a> From<&'a Device> for DeviceReply<'a> {
     }
 }
 
+/// 404 for a device that is not there.
+pub fn no_such_device() -> ApiError {
+    ApiError::NotFound("no such device")
+}
+
 /// `GET /api/v1/devices`
 ///
 /// - 200: all devices
@@ -73,6 +78,6 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 pub async fn find(api: Arc<Api>, _: Operator, id: DeviceId, _: Request) -> Result<Response, ApiError> {
     let presence = api.store.presence().clone();
     let device = api.store.read(move |connection| devices::find(connection, &presence, id)).await?;
-    let device = device.ok_or(ApiError::NotFound("no such device"))?;
+    let device = device.ok_or_else(no_such_device)?;
     Ok(reply::ok(&DeviceReply::from(&device))?)
 }

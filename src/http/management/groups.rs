@@ -88,8 +88,19 @@ fn numbers<T: ToString>(identifiers: &[T]) -> String {
     identifiers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// 404 for a group that is not there.
 pub fn no_such_group() -> ApiError {
     ApiError::NotFound("no such group")
+}
+
+impl From<AssignmentError> for ApiError {
+    fn from(error: AssignmentError) -> Self {
+        match error {
+            AssignmentError::NoSuchGroup => no_such_group(),
+            AssignmentError::NoSuchPackage(_) => Self::NotFound("one of the packages does not exist"),
+            AssignmentError::Store(error) => error.into(),
+        }
+    }
 }
 
 /// `GET /api/v1/groups`
@@ -190,13 +201,9 @@ pub async fn set_packages(api: Arc<Api>, deed: Deed, id: GroupId, mut request: R
     let PackagesBody { packages } = request.body.read_json(BODY_LIMIT_BYTES).await?;
     let setting = api.store.write(move |tx| {
         groups::set_packages(tx, id, &packages)?;
-        Ok(audit::append(tx, &deed.done(target(id)).with(numbers(&packages)))?)
+        Ok::<_, AssignmentError>(audit::append(tx, &deed.done(target(id)).with(numbers(&packages)))?)
     });
-    setting.await.map_err(|error| match error {
-        AssignmentError::NoSuchGroup => no_such_group(),
-        AssignmentError::NoSuchPackage(_) => ApiError::NotFound("one of the packages does not exist"),
-        AssignmentError::Store(error) => error.into(),
-    })?;
+    setting.await?;
     Ok(reply::done())
 }
 

@@ -2,11 +2,13 @@
 
 pub mod attempts;
 pub mod audit;
+pub mod decision;
 pub mod devices;
 pub mod groups;
 pub mod package_overview;
 pub mod packages;
 mod paging;
+pub mod preview;
 pub mod registrations;
 pub mod rollouts;
 pub mod session;

@@ -4,6 +4,7 @@
 //! judges; [`Sketch::install`] is the only place that says what installing does.
 
 mod oracle;
+mod previews;
 mod properties;
 mod tables;
 

@@ -51,7 +51,7 @@ impl Case {
     }
 }
 
-fn version() -> impl Strategy<Value = &'static str> {
+pub(super) fn version() -> impl Strategy<Value = &'static str> {
     select(&VERSIONS[..])
 }
 
@@ -65,7 +65,7 @@ fn reported_value() -> impl Strategy<Value = Option<MetadataValue>> {
     ]
 }
 
-fn any_device() -> impl Strategy<Value = Sketch> {
+pub(super) fn any_device() -> impl Strategy<Value = Sketch> {
     (version(), vec(reported_value(), KEYS.len())).prop_map(|(version, values)| {
         KEYS.iter().zip(values).fold(device(version), |device, (key, value)| match value {
             Some(value) => device.with_value(key, value),
@@ -74,7 +74,7 @@ fn any_device() -> impl Strategy<Value = Sketch> {
     })
 }
 
-fn any_package() -> impl Strategy<Value = Sketch> {
+pub(super) fn any_package() -> impl Strategy<Value = Sketch> {
     let values = |share| vec(weighted(share, select(&VALUES[..])), KEYS.len());
     (version(), weighted(0.4, version()), values(0.25), values(0.35), weighted(0.1, Just("camera"))).prop_map(
         |(version, base, required, brought, other_type)| {
@@ -208,7 +208,7 @@ fn useless_package() -> impl Strategy<Value = Sketch> {
     })
 }
 
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     // A failure prints its shrunk case, which belongs in a table then; no file of seeds is kept.
     ProptestConfig { cases: 1_000, failure_persistence: None, ..ProptestConfig::default() }
 }

@@ -70,6 +70,11 @@ impl Limiter {
         woken.into_iter().for_each(Waker::wake);
     }
 
+    /// Which rates hold when.
+    pub fn schedule(&self) -> RateSchedule {
+        self.lock().schedule.clone()
+    }
+
     /// Whether there is any rate at any time.
     pub fn is_on(&self) -> bool {
         self.is_on.load(Ordering::Relaxed)

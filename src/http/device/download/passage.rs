@@ -33,6 +33,11 @@ impl Downloads {
         self.limiter.set_schedule(rates);
     }
 
+    /// Which rates hold when.
+    pub fn rates(&self) -> RateSchedule {
+        self.limiter.schedule()
+    }
+
     /// Waits for a place, if there is a cap, for the bytes of `range` of a package that has so many.
     ///
     /// 503 if there is none and will not be soon.
