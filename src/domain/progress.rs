@@ -27,6 +27,23 @@ pub enum News {
     Fetched(Attempt),
     /// An attempt is over.
     Ended(Attempt),
+    /// A package failed on a device so often that the device pauses.
+    HeldBack {
+        /// The device.
+        device: DeviceId,
+        /// The group that wants it.
+        group: GroupId,
+        /// The package.
+        package: PackageId,
+        /// The version that the device is to reach.
+        target: String,
+        /// How often it failed.
+        failures: u32,
+        /// How long the device pauses.
+        until: Timestamp,
+        /// When that was seen.
+        at: Timestamp,
+    },
     /// Too many devices of a group have failed: nothing more is offered there.
     Halted {
         /// The group.
@@ -70,6 +87,8 @@ pub struct Progress {
 struct FailuresOnTheWay {
     target: String,
     failures: Failures,
+    /// Whether others were told of the pause that they mean.
+    is_told: bool,
 }
 
 /// Where a group stands on the way to its target.
@@ -97,7 +116,13 @@ impl Progress {
                 group.tally.put(attempt.device, Standing::Trying, moment.now);
                 self.live.insert(attempt.device, LiveAttempt::new(attempt, moment.steady));
             }
-            Some((at, outcome)) => self.settle(&attempt, at, outcome),
+            Some((at, outcome)) => {
+                self.settle(&attempt, at, outcome);
+                // Before the start.
+                if let Some(known) = self.failures.get_mut(&(attempt.device, attempt.step.package)) {
+                    known.is_told = true;
+                }
+            }
         }
     }
 
@@ -120,6 +145,9 @@ impl Progress {
         let proposal = proposal?;
         self.halt_if_too_many_failed(proposal, moment.now);
         if let Some(hold) = self.hold(device, proposal, moment.now) {
+            if let Hold::Pausing { failures, until } = hold {
+                self.tell_of_pause(device, proposal, failures, until, moment.now);
+            }
             return Some(hold);
         }
         match self.live.get_mut(&device) {
@@ -146,6 +174,23 @@ impl Progress {
         let nobody = GroupProgress::default();
         let group = self.group(*group).filter(|group| group.target == *target).unwrap_or(&nobody);
         rollout.hold(Candidate { device, failures }, &group.tally, group.halted_since, now)
+    }
+
+    fn tell_of_pause(
+        &mut self,
+        device: DeviceId,
+        proposal: &Proposal<'_>,
+        failures: u32,
+        until: Timestamp,
+        at: Timestamp,
+    ) {
+        let Proposal { group, package, .. } = *proposal;
+        let known = self.failures.get_mut(&(device, package)).filter(|known| !known.is_told);
+        if let Some(known) = known {
+            known.is_told = true;
+            let target = known.target.clone();
+            self.news.push(News::HeldBack { device, group, package, target, failures, until, at });
+        }
     }
 
     fn begin(&mut self, device: DeviceId, step: Step, moment: Moment) {
@@ -205,7 +250,7 @@ impl Progress {
         } else if outcome.is_failure() {
             let count = self.failures(*device, step.package, &step.target).map_or(0, |failures| failures.count) + 1;
             let failures = Failures { count, last: at };
-            self.failures.insert(key, FailuresOnTheWay { target: step.target.clone(), failures });
+            self.failures.insert(key, FailuresOnTheWay { target: step.target.clone(), failures, is_told: false });
         }
     }
 

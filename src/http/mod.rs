@@ -56,7 +56,9 @@ use endpoint::{Resource, Route, any_of, at, on};
 pub use guard::Audience;
 use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, Public, Uploading};
 pub use host::Addresses;
-use management::{audit, devices, groups, package_overview, packages, registrations, session, status, tus, uploads};
+use management::{
+    audit, devices, groups, package_overview, packages, registrations, session, status, tus, uploads, webhooks,
+};
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
 
@@ -209,6 +211,7 @@ fn resources() -> Vec<Resource> {
         .saying(tus::RESUMABLE),
         at("/api/tender/v1/uploads/{upload}/package", [on(POST, Uploading(UploadPackage), uploads::finish)]),
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
+        at("/api/tender/v1/webhooks", [on(GET, Management(ReadOnly), webhooks::list)]),
         at("/api/tender/v1/packages", [on(GET, Management(ReadOnly), package_overview::list)]),
         at("/api/tender/v1/status", [on(GET, Management(ReadOnly), status::show)]),
         at("/metrics", [on(GET, Management(ReadOnly), status::metrics)]),

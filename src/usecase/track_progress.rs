@@ -3,17 +3,19 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::attempt::{Attempt, Step};
 use crate::domain::progress::{GroupProgress, Moment, News, Progress, Proposal};
 use crate::domain::rollout::{Failures, Hold};
-use crate::domain::{Deed, DeviceId, GroupId, PackageId};
+use crate::domain::{Deed, DeviceId, Event, EventRecord, GroupId, PackageId};
 use crate::store::attempts::Filter;
-use crate::store::{Store, StoreError, attempts, audit, rollouts};
+use crate::store::{Events, Store, StoreError, attempts, audit, events, rollouts, webhooks};
 
 /// How many devices behind one address are told apart while they fetch the same package.
 const KNOWN_BEHIND_ADDRESS: usize = 64;
+/// How many events are kept for webhooks while nothing can be written: then the oldest go.
+const MOST_UNQUEUED: usize = 16_384;
 
 /// How far all devices are.
 pub struct Tracker {
@@ -26,6 +28,8 @@ struct Tracked {
     progress: Progress,
     /// What is not on disk.
     unsaved: Vec<News>,
+    /// Events that webhooks want, told and not queued: queued with the news that they are of.
+    unqueued: Vec<Arc<EventRecord>>,
     /// Which devices were offered a package at an address, the latest last: a download does not say whose it is.
     offered: HashMap<(IpAddr, PackageId), Vec<DeviceId>>,
 }
@@ -119,18 +123,28 @@ impl Tracker {
         });
     }
 
+    /// Tells whoever listens what is new, and writes it if webhooks want to be told as well.
+    pub async fn tell(&self) -> Result<(), StoreError> {
+        let is_wanted = {
+            let mut tracked = self.lock();
+            tracked.collect(self.store.events());
+            !tracked.unqueued.is_empty()
+        };
+        // What fails is not tried every second.
+        if is_wanted && self.store.writes_fail_since().is_none() { self.save().await } else { Ok(()) }
+    }
+
     /// Writes what is new. On failure it is kept for the next time.
     pub async fn save(&self) -> Result<(), StoreError> {
-        let unsaved = {
+        let (unsaved, unqueued) = {
             let mut tracked = self.lock();
-            let news = tracked.progress.take_news();
-            tracked.unsaved.extend(news);
-            std::mem::take(&mut tracked.unsaved)
+            tracked.collect(self.store.events());
+            (std::mem::take(&mut tracked.unsaved), std::mem::take(&mut tracked.unqueued))
         };
         if unsaved.is_empty() {
             return Ok(());
         }
-        let writing = unsaved.clone();
+        let (writing, queueing) = (unsaved.clone(), unqueued.clone());
         let written = self
             .store
             .write(move |tx| {
@@ -140,15 +154,20 @@ impl Tracker {
                             attempts::put(tx, attempt)?;
                         }
                         News::Halted { group, target, at, .. } => rollouts::halt(tx, *group, target, *at)?,
+                        News::HeldBack { .. } => {}
                     }
                 }
-                Ok::<_, StoreError>(())
+                webhooks::queue(tx, &queueing)
             })
             .await;
         if written.is_err() {
             let mut tracked = self.lock();
             let later = std::mem::replace(&mut tracked.unsaved, unsaved);
             tracked.unsaved.extend(later);
+            let later = std::mem::replace(&mut tracked.unqueued, unqueued);
+            tracked.unqueued.extend(later);
+            let surplus = tracked.unqueued.len().saturating_sub(MOST_UNQUEUED);
+            tracked.unqueued.drain(..surplus);
         }
         written
     }
@@ -159,8 +178,7 @@ impl Tracker {
         let mut known: HashMap<_, _> = stored.into_iter().map(|attempt| (attempt.id, attempt)).collect();
         {
             let mut tracked = self.lock();
-            let news = tracked.progress.take_news();
-            tracked.unsaved.extend(news);
+            tracked.collect(self.store.events());
             for news in &tracked.unsaved {
                 if let News::Begun(attempt) | News::Fetched(attempt) | News::Ended(attempt) = news {
                     known.insert(attempt.id, attempt.clone());
@@ -187,6 +205,7 @@ impl Tracker {
         let resuming = self.store.write(move |tx| {
             rollouts::resume(tx, group)?;
             attempts::forgive_group(tx, group)?;
+            events::tell(tx, Event::group_resumed(group))?;
             audit::append(tx, &deed.done(format!("group/{group}")))
         });
         resuming.await?;
@@ -198,6 +217,7 @@ impl Tracker {
         self.save().await?;
         let releasing = self.store.write(move |tx| {
             attempts::forgive_device(tx, device)?;
+            events::tell(tx, Event::device_released(device))?;
             audit::append(tx, &deed.done(format!("device/{device}")))
         });
         releasing.await?;
@@ -207,6 +227,17 @@ impl Tracker {
     fn lock(&self) -> MutexGuard<'_, Tracked> {
         // Rules that fail half way leave an attempt too many or too few, which the next check mends.
         self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tracked {
+    /// Takes the news up, and tells of them.
+    fn collect(&mut self, events: &Events) {
+        for news in self.progress.take_news() {
+            let (at, event) = Event::of(&news);
+            self.unqueued.extend(events.publish(at, event));
+            self.unsaved.push(news);
+        }
     }
 }
 

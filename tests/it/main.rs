@@ -24,4 +24,5 @@ mod status;
 mod store;
 mod update;
 mod uploads;
+mod webhooks;
 mod wire;
