@@ -171,19 +171,19 @@ mod tests {
             ("webhook_secret_file = \"SECRET\"", "no webhook"),
             ("webhook = \"http://a\"\nwebhook_secret_file = \"EMPTY\"", "empty"),
             ("webhook = \"http://a\"\nwebhook_secret_file = \"/nowhere/secret\"", "/nowhere/secret"),
-            (&format!("webhook = \"ftp://a/password\"\n{secret}"), "http or https"),
-            (&format!("webhook = \"http://user:password@a\"\n{secret}"), "without user"),
+            (&format!("webhook = \"ftp://a/hidden\"\n{secret}"), "http or https"),
+            (&format!("webhook = \"http://user:hidden@a\"\n{secret}"), "without user"),
             (&format!("{secret}\n[[webhooks]]\nevents = [\"group\"]"), "url"),
             (&format!("{secret}\n[[webhooks]]\nurl = \"http://a\"\nevents = [\"groups\"]"), "groups"),
             (&format!("{secret}\n[[webhooks]]\nurl = \"http://a\"\nevents = []"), "leave it out"),
             (&format!("{secret}\n[[webhooks]]\nurl = \"http://a\"\nbatch = 1001"), "batch"),
             (&format!("{secret}\n[[webhooks]]\nurl = \"http://a\"\nbatch = 0"), "zero"),
-            (&format!("{secret}\n[[webhooks]]\nurl = \"http://a\"\nsecret = \"password\""), "unknown field"),
+            (&format!("{secret}\n[[webhooks]]\nurl = \"http://a\"\nsecret = \"hidden\""), "unknown field"),
             (&format!("webhook = \"http://a\"\n{secret}\n[[webhooks]]\nurl = \"http://a/\""), "same address"),
         ] {
             let sentence = read(text).unwrap_err().to_string();
             assert!(sentence.contains(reason) && !sentence.contains('\n'), "{sentence}");
-            assert!(!sentence.contains("password"), "{sentence}");
+            assert!(!sentence.contains("hidden"), "{sentence}");
         }
     }
 }
