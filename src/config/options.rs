@@ -117,7 +117,7 @@ pub struct ServeOptions {
 /// Where events are sent: options of `tender serve` and `tender webhook`. Field names are the keys of the file.
 #[derive(Debug, Clone, Default, Args, Deserialize)]
 pub struct WebhookOptions {
-    /// Address to which events are sent; the file may have more, as [[webhooks]]
+    /// Address to which events are sent; the file may have more, as a list of webhooks
     #[arg(long, env = "TENDER_WEBHOOK", value_name = "URL")]
     pub(super) webhook: Option<String>,
     /// File with the secret that webhooks are signed with; TENDER_WEBHOOK_SECRET gives it directly

@@ -213,18 +213,43 @@ impl Courier {
         if given_up > 0 {
             tracing::warn!(host, events = given_up, "dropped events that a webhook has not taken for too long");
         }
-        let Backoff { longest, .. } = limits.backoff;
-        Ok(match failure {
-            Failure::Gone => longest,
-            Failure::Status { retry_after: Some(wanted), .. } => {
-                limits.backoff.delay(failures, random()).max(longest.min(*wanted))
-            }
-            _ => limits.backoff.delay(failures, random()),
-        })
+        Ok(pause(limits.backoff, failures, failure, random()))
+    }
+}
+
+/// How long to wait after so many failures, of which this is the last. A receiver may ask for longer, but not for more than the
+/// longest.
+fn pause(backoff: Backoff, failures: u32, failure: &Failure, random: u32) -> Duration {
+    let usual = backoff.delay(failures, random);
+    match failure {
+        Failure::Gone => backoff.longest,
+        Failure::Status { retry_after: Some(wanted), .. } => usual.max(backoff.longest.min(*wanted)),
+        _ => usual,
     }
 }
 
 /// Any number, for waiting: without random bytes the longest time will do.
 fn random() -> u32 {
     getrandom::u32().unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receivers_may_ask_for_longer_pauses() {
+        let backoff = WebhookLimits::default().backoff;
+        let seconds = |failures, failure: &Failure| pause(backoff, failures, failure, u32::MAX).as_secs();
+        let status = |retry_after: Option<u64>| Failure::Status {
+            status: 503,
+            retry_after: retry_after.map(Duration::from_secs),
+        };
+        assert_eq!(seconds(1, &Failure::TimedOut(Duration::from_secs(10))), 1);
+        assert_eq!(seconds(1, &status(None)), 1);
+        assert_eq!(seconds(1, &status(Some(60))), 60);
+        assert_eq!(seconds(11, &status(Some(60))), 1024);
+        assert_eq!(seconds(1, &status(Some(u64::MAX))), 3600);
+        assert_eq!(seconds(1, &Failure::Gone), 3600);
+    }
 }

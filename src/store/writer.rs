@@ -84,7 +84,7 @@ impl WriteHealth {
 }
 
 /// Whom the writer tells of what was written.
-struct Changes {
+struct Followers {
     generations: Arc<Generations>,
     events: Arc<Events>,
 }
@@ -96,13 +96,13 @@ type AfterCommit = Box<dyn FnOnce()>;
 pub struct WriteTx<'a> {
     connection: &'a Connection,
     now: Timestamp,
-    changes: &'a Changes,
+    followers: &'a Followers,
     after_commit: RefCell<Vec<AfterCommit>>,
 }
 
 impl<'a> WriteTx<'a> {
-    fn new(connection: &'a Connection, now: Timestamp, changes: &'a Changes) -> Self {
-        Self { connection, now, changes, after_commit: RefCell::default() }
+    fn new(connection: &'a Connection, now: Timestamp, followers: &'a Followers) -> Self {
+        Self { connection, now, followers, after_commit: RefCell::default() }
     }
 
     /// The connection that the transaction runs on.
@@ -123,12 +123,12 @@ impl<'a> WriteTx<'a> {
 
     /// Where this transaction's events are told.
     pub(super) fn events(&self) -> &Arc<Events> {
-        &self.changes.events
+        &self.followers.events
     }
 
     /// Says that this transaction changes something which others derive from.
     pub(super) fn changes(&self, change: Change) {
-        let generations = self.changes.generations.clone();
+        let generations = self.followers.generations.clone();
         self.after_commit(move || generations.advance(change));
     }
 }
@@ -158,7 +158,7 @@ impl Writer {
         generations: Arc<Generations>,
         events: Arc<Events>,
     ) -> Result<Self, StoreError> {
-        let changes = Changes { generations, events };
+        let followers = Followers { generations, events };
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (finish, finished) = oneshot::channel();
         let health = Arc::new(WriteHealth::default());
@@ -166,7 +166,7 @@ impl Writer {
         thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
-                run(&connection, receiver, &clock, &changes, &noted);
+                run(&connection, receiver, &clock, &followers, &noted);
                 // Readers are still open, so closing does not do it: whoever copies the database now has all of it.
                 if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
                     tracing::warn!(%error, "the journal was not written back into the database; the next start will");
@@ -229,18 +229,24 @@ impl Writer {
     }
 }
 
-fn run(connection: &Connection, mut jobs: mpsc::Receiver<Job>, clock: &Clock, changes: &Changes, health: &WriteHealth) {
+fn run(
+    connection: &Connection,
+    mut jobs: mpsc::Receiver<Job>,
+    clock: &Clock,
+    followers: &Followers,
+    health: &WriteHealth,
+) {
     while let Some(first) = jobs.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH {
             let Ok(job) = jobs.try_recv() else { break };
             batch.push(job);
         }
-        run_batch(connection, batch, clock.now(), changes, health);
+        run_batch(connection, batch, clock.now(), followers, health);
     }
 }
 
-fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, changes: &Changes, health: &WriteHealth) {
+fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, followers: &Followers, health: &WriteHealth) {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
         health.note(false, now);
         let error = StoreError::from(error);
@@ -250,7 +256,7 @@ fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, changes: 
         }
         return;
     }
-    let tx = WriteTx::new(connection, now, changes);
+    let tx = WriteTx::new(connection, now, followers);
     let completions: Vec<_> = batch.into_iter().filter_map(|job| run_job(&tx, job)).collect();
     let commit = if connection.is_autocommit() {
         Err(StoreError::RolledBack)
@@ -343,8 +349,8 @@ mod tests {
         let (clock, _) = Clock::manual(SystemTime::UNIX_EPOCH);
         let health = WriteHealth::default();
         let events = Arc::new(Events::new(0, clock.now()));
-        let changes = Changes { generations: Arc::default(), events };
-        run_batch(&connection, jobs, clock.now(), &changes, &health);
+        let followers = Followers { generations: Arc::default(), events };
+        run_batch(&connection, jobs, clock.now(), &followers, &health);
         assert!(health.failing_since().is_some());
 
         for (statement, mut answer) in statements.into_iter().zip(answers) {
@@ -354,7 +360,7 @@ mod tests {
         assert_eq!(rows(), 0);
 
         let (next, mut answer) = job("INSERT INTO notes VALUES ('next')");
-        run_batch(&connection, vec![next], clock.now(), &changes, &health);
+        run_batch(&connection, vec![next], clock.now(), &followers, &health);
         assert_eq!(health.failing_since(), None);
         answer.try_recv().unwrap().unwrap();
         assert_eq!(rows(), 1);

@@ -21,6 +21,8 @@ const MOST_UNQUEUED: usize = 16_384;
 pub struct Tracker {
     store: Store,
     tracked: Mutex<Tracked>,
+    /// Held while news are written, so that they reach the disk in their order.
+    saving: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -47,7 +49,7 @@ impl Tracker {
             Ok::<_, StoreError>(progress)
         });
         let tracked = Tracked { progress: restoring.await?, ..Tracked::default() };
-        Ok(Self { store: store.clone(), tracked: Mutex::new(tracked) })
+        Ok(Self { store: store.clone(), tracked: Mutex::new(tracked), saving: tokio::sync::Mutex::default() })
     }
 
     /// A device asks that is to install nothing.
@@ -136,6 +138,7 @@ impl Tracker {
 
     /// Writes what is new. On failure it is kept for the next time.
     pub async fn save(&self) -> Result<(), StoreError> {
+        let _saving = self.saving.lock().await;
         let (unsaved, unqueued) = {
             let mut tracked = self.lock();
             tracked.collect(self.store.events());

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::*;
 use crate::harness::START;
+use crate::harness::process::{ServerProcess, create_token};
 use crate::harness::provider::{Conduct, json_response, response};
 
 /// Waits until the only webhook has failed so often.
@@ -84,6 +85,30 @@ async fn what_waits_survives_a_restart() {
     assert_eq!(questions.last().map(|question| event(question)["data"]["version"].clone()), Some(json!("v2")));
     let sent_again = questions.iter().filter(|question| question.body == before[0].body).collect::<Vec<_>>();
     assert_eq!(sent_again.last().unwrap().header("webhook-id"), before[0].header("webhook-id"));
+}
+
+#[tokio::test]
+async fn what_waits_survives_sudden_death() {
+    let receiver = receiver().await;
+    receiver.will(response("503 Service Unavailable", "", b""));
+    let (folder, url) = (tempfile::tempdir().unwrap(), receiver.url());
+    let start = || {
+        ServerProcess::start_with(folder.path(), |command| {
+            command.env("TENDER_WEBHOOK", &url).env("TENDER_WEBHOOK_SECRET", SECRET)
+        })
+    };
+    let server = start().await;
+    server.operator(&create_token(folder.path())).package("v1", &[], b"contents").await;
+    eventually("it is tried", || receiver.count() > 0).await;
+    server.kill();
+    receiver.will(json_response(&json!({})));
+    let before = receiver.count();
+    let _server = start().await;
+    eventually("it comes", || receiver.count() > before).await;
+    let questions = receiver.questions();
+    let (first, last) = (&questions[0], questions.last().unwrap());
+    assert_eq!((&first.body, first.header("webhook-id")), (&last.body, last.header("webhook-id")));
+    assert_signed(last);
 }
 
 #[tokio::test]
