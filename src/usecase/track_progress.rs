@@ -144,7 +144,7 @@ impl Tracker {
             tracked.collect(self.store.events());
             (std::mem::take(&mut tracked.unsaved), std::mem::take(&mut tracked.unqueued))
         };
-        if unsaved.is_empty() {
+        if unsaved.is_empty() && unqueued.is_empty() {
             return Ok(());
         }
         let (writing, queueing) = (unsaved.clone(), unqueued.clone());
@@ -239,7 +239,10 @@ impl Tracked {
         for news in self.progress.take_news() {
             let (at, event) = Event::of(&news);
             self.unqueued.extend(events.publish(at, event));
-            self.unsaved.push(news);
+            // A pause follows from the failures, which are kept.
+            if !matches!(news, News::HeldBack { .. }) {
+                self.unsaved.push(news);
+            }
         }
     }
 }

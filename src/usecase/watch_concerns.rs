@@ -7,6 +7,9 @@ use super::status::status;
 use crate::domain::{Concern, Event, EventRecord};
 use crate::store::{Store, StoreError, webhooks};
 
+/// How many events are kept for webhooks while nothing can be written: then the oldest go.
+const MOST_UNQUEUED: usize = 256;
+
 /// What is known to be wrong, by name. At the start nothing is: whoever listens is told of all anew.
 #[derive(Debug, Default)]
 pub struct ConcernWatch(Mutex<Known>);
@@ -28,6 +31,8 @@ impl ConcernWatch {
             for event in known.update(&concerns) {
                 known.unqueued.extend(store.events().publish(now, event));
             }
+            let surplus = known.unqueued.len().saturating_sub(MOST_UNQUEUED);
+            known.unqueued.drain(..surplus);
             if store.writes_fail_since().is_some() {
                 return Ok(());
             }

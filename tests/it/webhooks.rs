@@ -13,7 +13,7 @@ use hmac::{Hmac, Mac};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tender::auth::{Secret, WebhookKey};
-use tender::config::{Config, HttpUrl, WebhookConfig};
+use tender::config::{Config, HttpUrl, WebhookConfig, WebhookLimits};
 use tender::domain::{Backoff, EventFilter};
 
 use crate::harness::provider::{Provider as Receiver, Question};
@@ -39,8 +39,19 @@ fn configure(config: &mut Config, webhooks: Vec<WebhookConfig>) {
 }
 
 async fn server_telling(receiver: &Receiver) -> TestServer {
-    let url = receiver.url();
-    TestServer::start_with(move |config| configure(config, vec![webhook(&url)])).await
+    server_limited(receiver, |_| {}).await
+}
+
+async fn server_limited(receiver: &Receiver, limit: impl FnOnce(&mut WebhookLimits)) -> TestServer {
+    TestServer::start_with(|config| {
+        configure(config, vec![webhook(&receiver.url())]);
+        limit(&mut config.webhook_limits);
+    })
+    .await
+}
+
+async fn server_with(webhook: WebhookConfig) -> TestServer {
+    TestServer::start_with(|config| configure(config, vec![webhook])).await
 }
 
 fn event(question: &Question) -> Value {
@@ -127,12 +138,8 @@ async fn what_is_refused_is_not_told() {
 #[tokio::test]
 async fn what_becomes_of_devices_is_told() {
     let receiver = receiver().await;
-    let url = receiver.url();
-    let server = TestServer::start_with(move |config| {
-        let names = ["attempt.*", "device.held_back"];
-        configure(config, vec![WebhookConfig { events: EventFilter::parse(&names).unwrap(), ..webhook(&url) }]);
-    })
-    .await;
+    let events = EventFilter::parse(&["attempt.*", "device.held_back"]).unwrap();
+    let server = server_with(WebhookConfig { events, ..webhook(&receiver.url()) }).await;
     let mut device = server.accepted_device(MAC).await;
     let admin = server.admin().await;
     let package = admin.package("v1", &[], b"contents").await;
@@ -206,10 +213,7 @@ async fn without_webhooks_nothing_is_written() {
 async fn events_come_in_batches_where_that_is_wanted() {
     let receiver = receiver().await;
     receiver.open(false);
-    let url = receiver.url();
-    let batch = NonZeroU32::new(2);
-    let server =
-        TestServer::start_with(move |config| configure(config, vec![WebhookConfig { batch, ..webhook(&url) }])).await;
+    let server = server_with(WebhookConfig { batch: NonZeroU32::new(2), ..webhook(&receiver.url()) }).await;
     let admin = server.admin().await;
     for version in ["v1", "v2", "v3", "v4"] {
         admin.package(version, &[], b"contents").await;

@@ -62,7 +62,7 @@ async fn webhooks_are_listed_without_their_secrets() {
     let receiver = receiver().await;
     receiver.will(response("500 Internal Server Error", "", b""));
     let url = format!("{}?key=hidden", receiver.url());
-    let mut server = TestServer::start_with(move |config| configure(config, vec![webhook(&url)])).await;
+    let mut server = server_with(webhook(&url)).await;
     server.admin().await.package("v1", &[], b"contents").await;
     eventually("it is tried", || receiver.count() > 1).await;
     server.stop().await;

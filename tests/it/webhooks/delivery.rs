@@ -62,7 +62,7 @@ async fn a_receiver_that_is_not_there_gets_its_events_when_it_is() {
     drop(receiver);
     // The port is free once the task that listened there has gone.
     tokio::task::yield_now().await;
-    let server = TestServer::start_with(move |config| configure(config, vec![webhook(&url)])).await;
+    let server = server_with(webhook(&url)).await;
     server.admin().await.package("v1", &[], b"contents").await;
     fails(&server, 2).await;
     let receiver = Receiver::answering_at(&host, &json!({})).await;
@@ -146,12 +146,7 @@ async fn a_receiver_that_hangs_holds_nobody_up() {
 async fn a_receiver_that_hangs_is_given_up_and_asked_again() {
     let receiver = receiver().await;
     receiver.will(Conduct::Drip);
-    let hanging = receiver.url();
-    let server = TestServer::start_with(move |config| {
-        configure(config, vec![webhook(&hanging)]);
-        config.webhook_limits.patience = Duration::from_millis(50);
-    })
-    .await;
+    let server = server_limited(&receiver, |limits| limits.patience = Duration::from_millis(50)).await;
     server.admin().await.package("v1", &[], b"contents").await;
     // An answer that never ends has said all that matters.
     eventually("it is taken", || server.rows("webhook_queue") == 0).await;
@@ -165,12 +160,7 @@ async fn a_receiver_that_hangs_is_given_up_and_asked_again() {
 async fn what_is_not_taken_for_too_long_is_dropped() {
     let receiver = receiver().await;
     receiver.will(response("500 Internal Server Error", "", b""));
-    let url = receiver.url();
-    let server = TestServer::start_with(move |config| {
-        configure(config, vec![webhook(&url)]);
-        config.webhook_limits.give_up = Duration::from_secs(1);
-    })
-    .await;
+    let server = server_limited(&receiver, |limits| limits.give_up = Duration::from_secs(1)).await;
     server.admin().await.package("v1", &[], b"contents").await;
     fails(&server, 1).await;
     server.time.advance(Duration::from_secs(10));

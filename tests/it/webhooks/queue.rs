@@ -17,12 +17,7 @@ use crate::harness::provider::response;
 async fn of_too_many_events_the_oldest_are_dropped() {
     let receiver = receiver().await;
     receiver.will(response("500 Internal Server Error", "", b""));
-    let url = receiver.url();
-    let server = TestServer::start_with(move |config| {
-        configure(config, vec![webhook(&url)]);
-        config.webhook_limits.most_queued = 3;
-    })
-    .await;
+    let server = server_limited(&receiver, |limits| limits.most_queued = 3).await;
     let admin = server.admin().await;
     for version in ["v1", "v2", "v3", "v4", "v5"] {
         admin.package(version, &[], b"contents").await;
@@ -96,12 +91,8 @@ async fn an_event_is_told_exactly_if_its_transaction_commits() {
 #[tokio::test]
 async fn a_group_that_is_halted_is_told_soon() {
     let receiver = receiver().await;
-    let url = receiver.url();
-    let wants = EventFilter::parse(&["group", "attempt.fetched"]).unwrap();
-    let server = TestServer::start_with(move |config| {
-        configure(config, vec![WebhookConfig { events: wants, ..webhook(&url) }]);
-    })
-    .await;
+    let events = EventFilter::parse(&["group", "attempt.fetched"]).unwrap();
+    let server = server_with(WebhookConfig { events, ..webhook(&receiver.url()) }).await;
     let mut device = server.accepted_device(MAC).await;
     let admin = server.admin().await;
     let package = admin.package("v1", &[], b"contents").await;
