@@ -319,6 +319,45 @@ BEGIN
     SELECT raise(ABORT, 'the audit log is append-only');
 END;
 
+-- Where events are sent: one row for each configured address.
+CREATE TABLE webhooks (
+    -- Never used again.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- SHA-256 of the address, which may hold what is not for everybody.
+    url_sha256 BLOB NOT NULL UNIQUE CHECK (length(url_sha256) = 32),
+    -- The host in it, for people.
+    host TEXT NOT NULL,
+    -- How many events wait.
+    queued INTEGER NOT NULL DEFAULT 0,
+    -- How many events were dropped, because too many waited or they waited for too long.
+    dropped INTEGER NOT NULL DEFAULT 0,
+    -- The highest identifier of an event that ever waited.
+    last_event_id INTEGER NOT NULL DEFAULT 0,
+    -- How many attempts to deliver have failed in a row.
+    failures INTEGER NOT NULL DEFAULT 0,
+    -- When the first of these was. NULL: none.
+    failing_since INTEGER,
+    -- Why the last of these failed: a sentence for people. NULL: none.
+    last_error TEXT,
+    CHECK ((failing_since IS NULL) = (failures = 0) AND (last_error IS NULL) = (failures = 0))
+) STRICT;
+
+-- Events that are to be sent.
+CREATE TABLE webhook_queue (
+    -- The order in which they are sent.
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- To whom; this goes with it.
+    webhook_id INTEGER NOT NULL REFERENCES webhooks (id) ON DELETE CASCADE,
+    -- The event's identifier.
+    event_id INTEGER NOT NULL,
+    -- When it was queued.
+    at INTEGER NOT NULL,
+    -- The event as it is sent: a JSON object.
+    body TEXT NOT NULL CHECK (json_valid(body))
+) STRICT;
+
+CREATE INDEX webhook_queue_by_webhook ON webhook_queue (webhook_id, id);
+
 -- Facts about this installation, by name.
 CREATE TABLE facts (
     -- 'secret_check': tells whether a command runs with the same secret as the server.

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::Credential;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::delivery::{self, DeliveryError};
 use crate::domain::AuditRetention;
 use crate::http::serve::{Limits, serve};
 use crate::http::{Addresses, Api, Downloads, route};
@@ -28,10 +29,15 @@ use crate::usecase::room::Room;
 use crate::usecase::scrub::Scrubber;
 use crate::usecase::sweep::{mark_incomplete, sweep};
 use crate::usecase::track_progress::Tracker;
+use crate::usecase::watch_concerns::ConcernWatch;
 
 /// How often what devices reported is written, if anything is new: what they report may lag so far behind on disk.
 const PRESENCE_INTERVAL: Duration = Duration::from_secs(30);
 
+/// How often others are told what became of devices.
+const TELL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often there is a look whether something is wrong with the server.
+const WATCH_INTERVAL: Duration = Duration::from_secs(30);
 /// How often it is tried whether the disk takes writes again, while it takes none.
 const WRITE_TRIAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How often there is a look for uploads that nobody goes on with.
@@ -57,6 +63,9 @@ pub enum StartError {
     /// The identity provider cannot be asked.
     #[error(transparent)]
     IdentityProvider(#[from] IdentityProviderError),
+    /// Events cannot be delivered.
+    #[error(transparent)]
+    Delivery(#[from] DeliveryError),
     /// No claim code could be made.
     #[error(transparent)]
     Claim(#[from] LoginError),
@@ -117,6 +126,7 @@ impl App {
         let provider = provider.map(|provider| IdentityProvider::new(provider, store.clock().clone())).transpose()?;
         let room = Room::new(store.clone(), packages.clone(), config.storage_limits);
         let uploads = ResumableUploads::new(store.clone(), packages.clone(), room.clone(), config.upload_lifetime);
+        let couriers = delivery::couriers(&store, &config.webhooks, config.webhook_limits).await?;
         let tracker = Arc::new(Tracker::restore(&store).await?);
         let api = Arc::new(Api {
             room,
@@ -135,20 +145,26 @@ impl App {
         let hurry = CancellationToken::new();
         let retention = config.audit_retention;
         let (saved, pruned, tried) = (store.clone(), store.clone(), store.clone());
-        let (kept, stale) = (tracker.clone(), tracker.clone());
+        let (kept, stale, told) = (tracker.clone(), tracker.clone(), tracker.clone());
+        let (watch, watched) = (Arc::new(ConcernWatch::default()), api.clone());
         let saving = every(PRESENCE_INTERVAL, shutdown.clone(), move || save_news(saved.clone(), kept.clone()));
         let trying = every(WRITE_TRIAL_INTERVAL, shutdown.clone(), move || try_writing_again(tried.clone()));
         let expiring = every(EXPIRE_INTERVAL, shutdown.clone(), move || expire(uploads.clone(), stale.clone()));
         let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune(pruned.clone(), retention));
-        let tasks = vec![
+        let telling = every(TELL_INTERVAL, shutdown.clone(), move || tell(told.clone()));
+        let watching = every(WATCH_INTERVAL, shutdown.clone(), move || watch_concerns(watch.clone(), watched.clone()));
+        let mut tasks = vec![
             tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone())),
             tokio::spawn(saving),
             tokio::spawn(trying),
             tokio::spawn(expiring),
             tokio::spawn(pruning),
+            tokio::spawn(telling),
+            tokio::spawn(watching),
             tokio::spawn(sweep_packages(store.clone(), swept_packages, shutdown.clone())),
             tokio::spawn(scrub(scrubber, shutdown.clone())),
         ];
+        tasks.extend(couriers.into_iter().map(|courier| tokio::spawn(courier.run(shutdown.clone()))));
         let claim_code = offer.map(|(_, code)| code);
         Ok(Running { address, claim_code, shutdown, hurry, tasks, store, tracker, _locks: locks })
     }
@@ -185,6 +201,20 @@ async fn every<F: Future<Output = ()>>(period: Duration, shutdown: CancellationT
 /// Finds out by itself that there is room again.
 async fn try_writing_again(store: Store) {
     store.try_writing_again().await;
+}
+
+/// Tells others what became of devices.
+async fn tell(tracker: Arc<Tracker>) {
+    if let Err(error) = tracker.tell().await {
+        tracing::warn!(%error, "could not queue events; will try again");
+    }
+}
+
+/// Tells others what is wrong with the server.
+async fn watch_concerns(watch: Arc<ConcernWatch>, api: Arc<Api>) {
+    if let Err(error) = watch.look(&api.store, &api.room, api.authentication_is_off).await {
+        tracing::warn!(%error, "could not tell whether something is wrong; will try again");
+    }
 }
 
 /// Gives up uploads and attempts that do not go on.

@@ -14,7 +14,8 @@
 //! place, and only then known to the database. Later it is read again now and then ([`usecase::scrub`]), as disks forget.
 //!
 //! [`app`] puts all of this together for [`cli`] and for the tests; [`config`] says how, [`installation`] opens the data,
-//! [`clock`] tells the time. People may have their tokens from elsewhere: [`identity_provider`] asks there, over [`tls`].
+//! [`clock`] tells the time. People may have their tokens from elsewhere: [`identity_provider`] asks there. What happens is told to
+//! webhooks: [`delivery`] sends there. Both do so by [`outbound`] clients, over [`tls`].
 //!
 //! People log in ([`usecase::log_in`]; the first one with the code that the server printed, [`usecase::claim`]), and programs
 //! get tokens ([`usecase::grant_token`]). Whatever they change is in the audit log ([`store::audit`]), in the same transaction.
@@ -44,10 +45,12 @@ pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod delivery;
 pub mod domain;
 pub mod http;
 pub mod identity_provider;
 pub mod installation;
+pub mod outbound;
 pub mod store;
 pub mod tls;
 pub mod usecase;

@@ -11,7 +11,9 @@ pub mod password;
 mod secret;
 mod signature;
 pub mod throttle;
+mod webhook_key;
 
 pub use credential::Credential;
 pub use secret::{Keys, Secret, SecretCheck};
 pub use signature::{PublicKey, SignatureError};
+pub use webhook_key::WebhookKey;

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 
 use super::deed::deed;
-use super::installation::{Need, Place, date, with_installation};
+use super::installation::{Need, Place, with_installation};
 use crate::domain::{Action, ClientName, Scope};
 use crate::installation::Installation;
 use crate::store::clients;
@@ -91,7 +91,7 @@ async fn list(installation: Installation) -> anyhow::Result<()> {
     writeln!(stdout, "{:36}  {:20}  {:28}  NAME", "ID", "CREATED", "SCOPE")?;
     for client in clients {
         let scope = if client.scopes.is_empty() { "none".to_owned() } else { client.scopes.to_string() };
-        writeln!(stdout, "{:36}  {:20}  {scope:28}  {}", client.id, date(client.created), client.name)?;
+        writeln!(stdout, "{:36}  {:20}  {scope:28}  {}", client.id, client.created.rfc3339(), client.name)?;
     }
     Ok(())
 }

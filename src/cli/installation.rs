@@ -2,14 +2,11 @@
 
 use std::future::Future;
 use std::process::ExitCode;
-use std::time::SystemTime;
 
 use clap::Args;
-use humantime::format_rfc3339_seconds;
 
 use crate::clock::Clock;
 use crate::config::{FileOption, StorageConfig, StorageOptions};
-use crate::domain::Timestamp;
 use crate::installation::Installation;
 use crate::store::DataFolder;
 
@@ -70,9 +67,4 @@ where
         result
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// A date for people: `2027-01-15T08:00:00Z`.
-pub(super) fn date(timestamp: Timestamp) -> String {
-    format_rfc3339_seconds(SystemTime::from(timestamp)).to_string()
 }

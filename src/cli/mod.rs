@@ -9,6 +9,7 @@ mod serve;
 mod simulate;
 mod token;
 mod user;
+mod webhook;
 mod why;
 
 use std::process::ExitCode;
@@ -45,6 +46,8 @@ enum Command {
     Token(token::TokenArguments),
     /// Add, list, change and remove the people who may log in
     User(user::UserArguments),
+    /// Try the webhooks, and list how they are
+    Webhook(webhook::WebhookArguments),
 }
 
 /// Runs what the command line says.
@@ -65,6 +68,7 @@ pub fn run() -> ExitCode {
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::User(arguments) => user::run(arguments),
+        Command::Webhook(arguments) => webhook::run(arguments),
     };
     result.unwrap_or_else(|error| {
         eprintln!("tender: {error:#}");

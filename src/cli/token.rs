@@ -8,8 +8,8 @@ use anyhow::bail;
 use clap::{Args, Subcommand};
 
 use super::deed::deed;
-use super::installation::{Need, Place, date, with_installation};
-use crate::domain::{Action, Scope};
+use super::installation::{Need, Place, with_installation};
+use crate::domain::{Action, Scope, Timestamp};
 use crate::installation::Installation;
 use crate::store::access_tokens::{self, IssuedToken};
 use crate::store::{StoreError, audit};
@@ -96,7 +96,7 @@ async fn create(installation: Installation, name: String, scopes: Vec<Scope>, ex
     installation.require_same_secret().await?;
     let clock = installation.store.clock();
     if clock.is_unset() {
-        eprintln!("tender: this machine's clock is not set; the token's end is counted from {}", date(clock.now()));
+        eprintln!("tender: this machine's clock is not set; the token's end is counted from {}", clock.now().rfc3339());
     }
     let lifetime = match expires {
         Lifetime::Never => None,
@@ -120,8 +120,8 @@ async fn list(installation: Installation) -> anyhow::Result<()> {
             (None, Some(expires)) if expires <= now => "expired",
             _ => "valid",
         };
-        let expires = token.expires.map_or_else(|| "never".to_owned(), date);
-        let created = date(token.created);
+        let expires = token.expires.map_or_else(|| "never".to_owned(), Timestamp::rfc3339);
+        let created = token.created.rfc3339();
         let IssuedToken { id, name, scope, .. } = token;
         writeln!(stdout, "{id:36}  {state:8}  {created:20}  {expires:20}  {scope:28}  {name}")?;
     }

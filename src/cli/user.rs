@@ -8,9 +8,9 @@ use clap::{Args, Subcommand};
 use zeroize::Zeroizing;
 
 use super::deed::deed;
-use super::installation::{Need, Place, date, with_installation};
+use super::installation::{Need, Place, with_installation};
 use crate::auth::password::Password;
-use crate::domain::{Action, PasswordHash, Role, UserName};
+use crate::domain::{Action, PasswordHash, Role, Timestamp, UserName};
 use crate::installation::Installation;
 use crate::store::users::{self, UserChange};
 use crate::store::{StoreError, WriteTx, audit};
@@ -168,8 +168,8 @@ async fn list(installation: Installation) -> anyhow::Result<()> {
     writeln!(stdout, "{:24}  {:8}  {:8}  {:20}  LAST LOGIN", "NAME", "ROLE", "STATE", "CREATED")?;
     for user in users {
         let state = if user.disabled.is_some() { "disabled" } else { "active" };
-        let last_login = user.last_login.map_or_else(|| "never".to_owned(), date);
-        let created = date(user.created);
+        let last_login = user.last_login.map_or_else(|| "never".to_owned(), Timestamp::rfc3339);
+        let created = user.created.rfc3339();
         let (name, role) = (user.name.as_str(), user.role.name());
         writeln!(stdout, "{name:24}  {role:8}  {state:8}  {created:20}  {last_login}")?;
     }

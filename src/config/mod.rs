@@ -2,9 +2,11 @@
 
 mod downloads;
 mod hours;
+mod http_url;
 mod identity_provider;
 mod options;
 mod secrets;
+mod webhooks;
 
 use std::env;
 use std::path::PathBuf;
@@ -18,9 +20,11 @@ use crate::domain::downloads::DownloadLimits;
 use crate::domain::{AuditRetention, ByteSize, DownloadUrls, LocalHours, ScrubPlan, StorageLimits};
 use downloads::download_limits;
 use hours::{local_hours, time_zone};
-pub use identity_provider::{IdentityProviderConfig, IntrospectionUrl};
+pub use http_url::HttpUrl;
+pub use identity_provider::IdentityProviderConfig;
 use options::read_file;
-pub use options::{FileOption, ServeOptions, StorageOptions};
+pub use options::{FileOption, ServeOptions, StorageOptions, WebhookOptions};
+pub use webhooks::{WebhookConfig, WebhookLimits};
 
 const DEFAULT_HOST: &str = "127.0.0.1";
 const DEFAULT_PORT: u16 = 5000;
@@ -79,6 +83,10 @@ pub struct Config {
     pub authentication_is_off: bool,
     /// Who is asked about management tokens that are not tender's own.
     pub identity_provider: Option<IdentityProviderConfig>,
+    /// Where events are sent.
+    pub webhooks: Vec<WebhookConfig>,
+    /// How hard it is tried.
+    pub webhook_limits: WebhookLimits,
     /// Connections at once.
     pub max_connections: usize,
     /// How much may be downloaded at once.
@@ -133,6 +141,8 @@ impl Config {
             trusted_proxies: Vec::new(),
             authentication_is_off: false,
             identity_provider: None,
+            webhooks: Vec::new(),
+            webhook_limits: WebhookLimits::default(),
             max_connections: DEFAULT_CONNECTIONS,
             downloads: DownloadLimits::default(),
             drain_timeout: DEFAULT_DRAIN,
@@ -145,7 +155,12 @@ impl Config {
     }
 
     /// Makes sense of the options of `serve`.
-    pub fn new(storage: StorageOptions, serve: ServeOptions, file: &FileOption) -> Result<Self, ConfigError> {
+    pub fn new(
+        storage: StorageOptions,
+        serve: ServeOptions,
+        webhook: WebhookOptions,
+        file: &FileOption,
+    ) -> Result<Self, ConfigError> {
         let contents = read_file(file)?;
         let (host, port) = match serve.address()? {
             Some(address) => address,
@@ -176,6 +191,8 @@ impl Config {
                 .collect::<Result<_, _>>()?,
             authentication_is_off: options.no_api_auth.unwrap_or(false),
             identity_provider,
+            webhooks: WebhookConfig::resolve(webhook, contents.webhook, contents.webhooks)?,
+            webhook_limits: WebhookLimits::default(),
             max_connections,
             downloads,
             drain_timeout: options
@@ -339,14 +356,19 @@ mod tests {
 
     fn serve(text: &str) -> Result<Config, ConfigError> {
         let contents = parse_file(Path::new("tender.toml"), text)?;
-        Config::new(contents.storage, contents.serve, &FileOption::default())
+        Config::new(contents.storage, contents.serve, contents.webhook, &FileOption::default())
+    }
+
+    fn command() -> Command {
+        let command = StorageOptions::augment_args(Command::new("tender"));
+        WebhookOptions::augment_args(ServeOptions::augment_args(command))
     }
 
     #[test]
     fn every_option_is_a_flag_a_variable_and_a_key() {
-        let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
+        let command = command();
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 30);
+        assert_eq!(options.len(), 32);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -364,7 +386,7 @@ mod tests {
         serve(sample).unwrap();
         let all = sample.lines().map(|line| line.strip_prefix("#: ").unwrap_or(line)).collect::<Vec<_>>().join("\n");
         let contents = parse_file(Path::new("tender.toml"), &all).unwrap();
-        let command = ServeOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
+        let command = command();
         for option in command.get_arguments() {
             let key = option.get_long().unwrap().replace('-', "_");
             assert!(all.lines().any(|line| line.starts_with(&format!("{key} ="))), "{key} is not in the sample");
@@ -392,7 +414,7 @@ mod tests {
         let option = FileOption::at(file.path());
         let flags = ServeOptions { api_port: Some(81), ..ServeOptions::default() };
         let storage = StorageOptions { data_dir: Some("/flag".into()), ..StorageOptions::default() };
-        let config = Config::new(storage, flags, &option).unwrap();
+        let config = Config::new(storage, flags, WebhookOptions::default(), &option).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.max_connections), ("127.0.0.1", 81, 7));
         assert_eq!(config.storage.data_folder, Path::new("/flag"));
     }

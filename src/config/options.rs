@@ -2,6 +2,7 @@
 //! above.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
@@ -113,6 +114,17 @@ pub struct ServeOptions {
     pub(super) log: Option<String>,
 }
 
+/// Where events are sent: options of `tender serve` and `tender webhook`. Field names are the keys of the file.
+#[derive(Debug, Clone, Default, Args, Deserialize)]
+pub struct WebhookOptions {
+    /// Address to which events are sent; the file may have more, as a list of webhooks
+    #[arg(long, env = "TENDER_WEBHOOK", value_name = "URL")]
+    pub(super) webhook: Option<String>,
+    /// File with the secret that webhooks are signed with; TENDER_WEBHOOK_SECRET gives it directly
+    #[arg(long, env = "TENDER_WEBHOOK_SECRET_FILE", value_name = "FILE")]
+    pub(super) webhook_secret_file: Option<PathBuf>,
+}
+
 /// Which file to read options from.
 #[derive(Debug, Clone, Default, Args)]
 pub struct FileOption {
@@ -136,6 +148,11 @@ pub(super) struct FileContents {
     pub(super) storage: StorageOptions,
     #[serde(flatten)]
     pub(super) serve: ServeOptions,
+    #[serde(flatten)]
+    pub(super) webhook: WebhookOptions,
+    /// More webhooks: these have no flag.
+    #[serde(default)]
+    pub(super) webhooks: Vec<WebhookEntry>,
     /// Other rates of downloads in some hours: these have no flag.
     #[serde(default)]
     pub(super) download_hours: Vec<DownloadHours>,
@@ -150,6 +167,16 @@ pub(super) struct DownloadHours {
     pub(super) hours: Hours,
     pub(super) rate: Option<String>,
     pub(super) rate_device: Option<String>,
+}
+
+/// A webhook of the file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WebhookEntry {
+    pub(super) url: String,
+    pub(super) secret_file: Option<PathBuf>,
+    pub(super) events: Option<Vec<String>>,
+    pub(super) batch: Option<NonZeroU32>,
 }
 
 impl StorageOptions {

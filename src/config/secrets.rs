@@ -20,6 +20,12 @@ pub(super) const OAUTH_CLIENT: SecretSource = SecretSource {
     when_empty: "the client secret for the identity provider is empty: give the one that the provider made",
 };
 
+/// What webhooks are signed with that have no secret of their own.
+pub(super) const WEBHOOK: SecretSource = SecretSource {
+    variable: "TENDER_WEBHOOK_SECRET",
+    when_empty: "the secret for webhooks is empty: give the one that the receiver knows",
+};
+
 /// Where one secret may come from.
 pub(super) struct SecretSource {
     /// The reference server's way to give it.
@@ -42,7 +48,8 @@ impl SecretSource {
         }
     }
 
-    fn read(&self, path: &Path) -> Result<Secret, ConfigError> {
+    /// The secret in this file.
+    pub(super) fn read(&self, path: &Path) -> Result<Secret, ConfigError> {
         let text = fs::read_to_string(path)
             .or_else(|error| refuse(format!("cannot read the secret file {}: {error}", path.display())))?;
         self.parse(text.trim_end_matches(['\r', '\n']))

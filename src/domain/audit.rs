@@ -202,7 +202,7 @@ impl Default for AuditRetention {
 }
 
 /// The text without control characters, cut where it is too long.
-fn bounded(text: String) -> String {
+pub(super) fn bounded(text: String) -> String {
     if text.len() <= AuditEntry::TEXT_LIMIT_BYTES && !text.chars().any(char::is_control) {
         return text;
     }

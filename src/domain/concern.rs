@@ -28,6 +28,11 @@ pub enum Concern {
         /// How many are not there.
         missing: u64,
     },
+    /// A webhook does not take its events.
+    WebhookFails {
+        /// When it began.
+        since: Timestamp,
+    },
     /// Nobody has set the machine's clock.
     ClockUnset,
     /// Everybody may do everything.
@@ -36,8 +41,15 @@ pub enum Concern {
 
 impl Concern {
     /// The name of every one of them.
-    pub const NAMES: [&str; 6] =
-        ["writes_fail", "packages_away", "no_room", "damaged_packages", "clock_unset", "authentication_off"];
+    pub const NAMES: [&str; 7] = [
+        "writes_fail",
+        "packages_away",
+        "no_room",
+        "damaged_packages",
+        "webhook_fails",
+        "clock_unset",
+        "authentication_off",
+    ];
 
     /// The name on the wire.
     pub const fn name(self) -> &'static str {
@@ -46,8 +58,9 @@ impl Concern {
             Self::PackagesAway => 1,
             Self::NoRoom { .. } => 2,
             Self::DamagedPackages { .. } => 3,
-            Self::ClockUnset => 4,
-            Self::AuthenticationOff => 5,
+            Self::WebhookFails { .. } => 4,
+            Self::ClockUnset => 5,
+            Self::AuthenticationOff => 6,
         }]
     }
 }
@@ -71,6 +84,10 @@ impl fmt::Display for Concern {
                 f,
                 "{corrupt} packages are corrupt and {missing} missing, and not offered: upload them again or restore their \
                  files"
+            ),
+            Self::WebhookFails { .. } => f.write_str(
+                "a webhook does not take its events, which wait for it: /api/tender/v1/webhooks says why, and `tender \
+                 webhook test` tries it",
             ),
             Self::ClockUnset => f.write_str("the machine's clock is not set; dates go on from the latest one known"),
             Self::AuthenticationOff => {

@@ -5,7 +5,7 @@
 
 mod live;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use self::live::LiveAttempts;
 use super::attempt::{Attempt, AttemptOutcome, LiveAttempt, PATIENCE, Sign, Step};
@@ -30,6 +30,23 @@ pub enum News {
     Fetched(Attempt),
     /// An attempt is over. Told once more if it succeeded, and the device fell back after all.
     Ended(Attempt),
+    /// A package failed on a device so often that the device pauses.
+    HeldBack {
+        /// The device.
+        device: DeviceId,
+        /// The group that wants it.
+        group: GroupId,
+        /// The package.
+        package: PackageId,
+        /// The version that the device is to reach.
+        target: String,
+        /// How often it failed.
+        failures: u32,
+        /// How long the device pauses.
+        until: Timestamp,
+        /// When that was seen.
+        at: Timestamp,
+    },
     /// Too many devices of a group have failed: nothing more is offered there.
     Halted {
         /// The group.
@@ -86,6 +103,8 @@ pub struct GroupProgress {
     /// Since when nothing is offered there, because too many failed.
     pub halted_since: Option<Timestamp>,
     failures: HashMap<(DeviceId, PackageId), Failures>,
+    /// Those of whose pause others were told.
+    told: HashSet<(DeviceId, PackageId)>,
     queue: Queue,
     /// The first attempt on this way, and when it was made: what comes late of earlier ones is about another way.
     began: (AttemptId, Timestamp),
@@ -93,8 +112,9 @@ pub struct GroupProgress {
 
 impl GroupProgress {
     fn new(target: &str, began: (AttemptId, Timestamp)) -> Self {
-        let (tally, failures, queue) = (Tally::default(), HashMap::new(), Queue::default());
-        Self { target: target.to_owned(), tally, halted_since: None, failures, queue, began }
+        let (tally, queue) = (Tally::default(), Queue::default());
+        let (failures, told) = (HashMap::new(), HashSet::new());
+        Self { target: target.to_owned(), tally, halted_since: None, failures, told, queue, began }
     }
 }
 
@@ -115,7 +135,15 @@ impl Progress {
                 group.tally.put(attempt.device, Standing::Trying, attempt.offered_at);
                 self.live.insert(LiveAttempt::restored(attempt, moment.now, moment.steady));
             }
-            Some((at, outcome)) => self.settle(&attempt, at, outcome),
+            Some((at, outcome)) => {
+                self.settle(&attempt, at, outcome);
+                // Before the start.
+                if outcome.is_failure()
+                    && let Some(group) = self.groups.get_mut(&attempt.step.group)
+                {
+                    group.told.insert((attempt.device, attempt.step.package));
+                }
+            }
         }
     }
 
@@ -144,6 +172,9 @@ impl Progress {
         self.halt_if_too_many_failed(proposal, moment.now);
         if let Some(hold) = self.hold(device, proposal, moment.now) {
             self.queue_up(device, proposal, hold, moment.now);
+            if let Hold::Pausing { failures, until } = hold {
+                self.tell_of_pause(device, proposal, failures, until, moment.now);
+            }
             return Some(hold);
         }
         match self.live.get_mut(device) {
@@ -234,6 +265,22 @@ impl Progress {
         copy.hold(device, proposal, moment.now)
     }
 
+    fn tell_of_pause(
+        &mut self,
+        device: DeviceId,
+        proposal: &Proposal<'_>,
+        failures: u32,
+        until: Timestamp,
+        at: Timestamp,
+    ) {
+        let Proposal { group, package, .. } = *proposal;
+        let Some(known) = self.groups.get_mut(&group) else { return };
+        if known.told.insert((device, package)) {
+            let target = known.target.clone();
+            self.news.push(News::HeldBack { device, group, package, target, failures, until, at });
+        }
+    }
+
     fn begin(&mut self, device: DeviceId, step: Step, moment: Moment) {
         self.last_id += 1;
         let attempt = Attempt {
@@ -296,6 +343,7 @@ impl Progress {
         } else if outcome.is_failure() {
             let failures = group.failures.entry(package).or_insert(Failures { count: 0, last: at });
             *failures = Failures { count: failures.count.saturating_add(1), last: at };
+            group.told.remove(&package);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use humantime::format_rfc3339_seconds;
+
 /// Seconds since 1970-01-01T00:00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(i64);
@@ -25,6 +27,11 @@ impl Timestamp {
     /// This moment, `duration` earlier; the first representable moment if that is before it.
     pub fn saturating_sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)))
+    }
+
+    /// As people and programs read it: `2027-01-15T08:00:00Z` (RFC 3339).
+    pub fn rfc3339(self) -> String {
+        format_rfc3339_seconds(SystemTime::from(self)).to_string()
     }
 
     /// How long it is from this moment to `later`; nothing if that is not later.

@@ -59,7 +59,7 @@ pub use host::Addresses;
 pub use management::decision::DecisionReply;
 use management::{
     attempts, audit, decision, devices, groups, package_overview, packages, preview, registrations, rollouts, session,
-    status, tus, uploads,
+    status, tus, uploads, webhooks,
 };
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
@@ -214,6 +214,7 @@ fn resources() -> Vec<Resource> {
         .saying(tus::RESUMABLE),
         at("/api/tender/v1/uploads/{upload}/package", [on(POST, Uploading(UploadPackage), uploads::finish)]),
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
+        at("/api/tender/v1/webhooks", [on(GET, Management(ReadOnly), webhooks::list)]),
         at("/api/tender/v1/packages", [on(GET, Management(ReadOnly), package_overview::list)]),
         at("/api/tender/v1/attempts", [on(GET, Management(ReadOnly), attempts::list)]),
         at("/api/tender/v1/devices/{device}/attempts", [on(GET, Management(ReadOnly), attempts::of_device)]),

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use humantime::format_rfc3339_seconds;
 use serde::{Serialize, Serializer};
 use warp::http::StatusCode;
 use warp::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, PRAGMA};
@@ -62,6 +61,6 @@ pub struct Moment(pub Timestamp);
 
 impl Serialize for Moment {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&format_rfc3339_seconds(SystemTime::from(self.0)))
+        serializer.serialize_str(&self.0.rfc3339())
     }
 }

@@ -1,6 +1,5 @@
 //! One question to the provider on the wire (RFC 7662, section 2.1), and everything that may go wrong with it.
 
-use std::error::Error;
 use std::time::Duration;
 
 use base64::Engine;
@@ -8,12 +7,11 @@ use base64::engine::general_purpose::STANDARD;
 use form_urlencoded::byte_serialize;
 use reqwest::Client;
 use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderValue};
-use reqwest::redirect::Policy;
 use zeroize::Zeroizing;
 
 use super::IdentityProviderError;
-use crate::config::{IdentityProviderConfig, IntrospectionUrl};
-use crate::tls::{Trust, client_config};
+use crate::config::{HttpUrl, IdentityProviderConfig};
+use crate::outbound;
 
 /// Far more than what providers say: some KiB, with all the roles of a holder.
 const LONGEST_ANSWER: usize = 64 * 1024;
@@ -48,22 +46,14 @@ pub(super) enum Failure {
 /// The provider's introspection endpoint.
 pub(super) struct Endpoint {
     client: Client,
-    url: IntrospectionUrl,
+    url: HttpUrl,
     authorization: HeaderValue,
 }
 
 impl Endpoint {
     /// Makes the one client that asks; nothing is sent.
     pub(super) fn new(config: &IdentityProviderConfig) -> Result<Self, IdentityProviderError> {
-        // Plain HTTP shall work on a machine without any certificates.
-        let trust = if config.url.is_https() { Trust::OperatingSystem } else { Trust::Nobody };
-        let client = Client::builder()
-            .user_agent(concat!("tender/", env!("CARGO_PKG_VERSION")))
-            .tls_backend_preconfigured(client_config(trust)?)
-            // Whoever is redirected to would get the token and the client's secret.
-            .redirect(Policy::none())
-            .no_proxy()
-            .build()?;
+        let client = outbound::client(config.url.is_https())?;
         Ok(Self { client, url: config.url.clone(), authorization: basic_authorization(config) })
     }
 
@@ -98,13 +88,8 @@ impl Endpoint {
 }
 
 impl Failure {
-    /// reqwest's own text is about the request; the innermost cause is what a person looks for.
     fn connection(error: &reqwest::Error) -> Self {
-        let mut cause: &dyn Error = error;
-        while let Some(source) = cause.source() {
-            cause = source;
-        }
-        Self::Connection(cause.to_string())
+        Self::Connection(outbound::cause(error))
     }
 }
 

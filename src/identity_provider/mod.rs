@@ -22,7 +22,7 @@ use crate::auth::introspection::{self, Introspection};
 use crate::clock::Clock;
 use crate::config::IdentityProviderConfig;
 use crate::domain::Timestamp;
-use crate::tls::TlsError;
+use crate::outbound::OutboundError;
 use answers::{Answers, Moment};
 use complaints::Complaints;
 use endpoint::{Endpoint, Failure};
@@ -41,12 +41,9 @@ const LONGEST_TOKEN: usize = 16 * 1024;
 /// Why an identity provider cannot be asked: one sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityProviderError {
-    /// HTTPS needs something that this machine does not have.
+    /// There is no client to ask with.
     #[error("cannot ask the identity provider: {0}")]
-    Tls(#[from] TlsError),
-    /// The HTTP client cannot be made.
-    #[error("cannot ask the identity provider: {0}")]
-    Client(#[from] reqwest::Error),
+    Client(#[from] OutboundError),
 }
 
 /// An identity provider that can be asked; clones ask the same one and share what it said.

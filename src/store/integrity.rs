@@ -10,10 +10,11 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::StoreError;
 use super::blobs::PackageFolder;
 use super::convert::Text;
+use super::events;
 use super::inspection::Sighting;
 use super::packages::{self, SELECT, from_row};
 use super::writer::{Change, WriteTx};
-use crate::domain::{Damage, GroupId, Package, PackageId, PackageState, Sha256Digest, Timestamp};
+use crate::domain::{Damage, Event, GroupId, Package, PackageId, PackageState, Sha256Digest, Timestamp};
 
 /// What is known about the file of a package.
 #[derive(Debug, Clone)]
@@ -187,6 +188,7 @@ fn mend(tx: &WriteTx<'_>, id: PackageId) -> Result<bool, StoreError> {
     let is_mended = statement.execute([id])? == 1;
     if is_mended {
         tx.changes(Change::Plans);
+        events::tell(tx, Event::package_whole(id))?;
         tx.after_commit(move || tracing::info!(package = %id, "a damaged package is whole again and offered again"));
     }
     Ok(is_mended)
@@ -216,6 +218,7 @@ pub fn note_damage(
         )?
         .execute((id, state.name(), tx.now(), &detail))?;
     tx.changes(Change::Plans);
+    events::tell(tx, Event::package_damaged(id, damage))?;
     let path = folder.path_of(package);
     tx.after_commit(move || {
         let path = path.display();

@@ -13,6 +13,7 @@ mod blobs;
 pub mod clients;
 mod convert;
 pub mod devices;
+pub mod events;
 mod examination;
 pub mod facts;
 mod folder;
@@ -31,6 +32,7 @@ pub mod sessions;
 mod space;
 pub mod uploads;
 pub mod users;
+pub mod webhooks;
 mod writer;
 
 use std::io;
@@ -47,6 +49,7 @@ pub use blobs::{
     Claim, Contents, FolderFiles, Leftovers, OWNER, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept,
     Upload, package_name,
 };
+pub use events::{Events, Subscription};
 pub use examination::Examination;
 pub use folder::{DataFolder, InstanceLock};
 pub use inspection::{Inspection, Look, Opening, Sighting, Step, Verdict};
@@ -145,6 +148,7 @@ pub struct Store {
     writer: Writer,
     presence: Arc<Presence>,
     generations: Arc<Generations>,
+    events: Arc<Events>,
     clock: Clock,
 }
 
@@ -164,13 +168,15 @@ impl Store {
             .connection_timeout(READER_WAIT)
             .build(manager)?;
         let generations = Arc::new(Generations::default());
-        let writer = Writer::start(connection, clock.clone(), generations.clone())?;
+        let events = Arc::new(Events::new(webhooks::latest_event_id(&connection)?, clock.now()));
+        let writer = Writer::start(connection, clock.clone(), generations.clone(), events.clone())?;
         Ok(Self {
             readers,
             reader_turns: Arc::new(Semaphore::new(READERS as usize)),
             writer,
             presence: Arc::new(Presence::new(generations.clone())),
             generations,
+            events,
             clock,
         })
     }
@@ -213,6 +219,11 @@ impl Store {
     /// Numbers that grow whenever what they count changed on disk.
     pub fn generations(&self) -> &Generations {
         &self.generations
+    }
+
+    /// What happens, told to whoever wants to know.
+    pub fn events(&self) -> &Arc<Events> {
+        &self.events
     }
 
     /// The clock that stored dates are read from.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::StoreError;
+use super::events;
 use super::presence::Presence;
 use super::writer::WriteTx;
-use crate::domain::{KeyFingerprint, MacKey, Registration};
+use crate::domain::{Event, KeyFingerprint, MacKey, Registration};
 
 /// How many registrations are kept: many more than a person would look through, and few enough that somebody who makes
 /// them up does not fill the disk.
@@ -64,6 +65,9 @@ pub fn put(
     fingerprint: KeyFingerprint,
 ) -> Result<(), StoreError> {
     let connection = tx.connection();
+    let is_known: bool = connection
+        .prepare_cached("SELECT EXISTS (SELECT 1 FROM registrations WHERE mac_key = ?1 AND key_fingerprint = ?2)")?
+        .query_row((registration.mac_address.key(), fingerprint), |row| row.get(0))?;
     let written = connection
         .prepare_cached(
             "INSERT INTO registrations (mac_key, mac_address, public_key, key_fingerprint, metadata, last_appeared_at)
@@ -86,6 +90,9 @@ pub fn put(
     if written == 0 {
         return Ok(());
     }
+    if !is_known {
+        events::tell(tx, Event::registration_waiting(&registration.mac_address, fingerprint))?;
+    }
     let mut evict = connection.prepare_cached(
         "DELETE FROM registrations WHERE id IN (
              SELECT id FROM registrations ORDER BY last_appeared_at DESC, id DESC LIMIT -1 OFFSET ?1
@@ -101,6 +108,11 @@ pub fn put(
         }
     });
     Ok(())
+}
+
+/// How many there are.
+pub fn count(connection: &Connection) -> Result<usize, StoreError> {
+    Ok(connection.query_row("SELECT count(*) FROM registrations", [], |row| row.get(0))?)
 }
 
 /// Takes a registration away and returns it; `None` if there is none of this MAC address and key.

@@ -22,6 +22,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/4.sql")),
         M::up(include_str!("migrations/5.sql")),
         M::up(include_str!("migrations/6.sql")),
+        M::up(include_str!("migrations/7.sql")),
     ])
 });
 
@@ -126,6 +127,7 @@ pub(super) fn latest_timestamp(connection: &Connection) -> rusqlite::Result<Opti
              UNION ALL SELECT at FROM (SELECT at FROM audit_log ORDER BY id DESC LIMIT 1)
              UNION ALL SELECT max(last_seen_at) FROM sessions
              UNION ALL SELECT offered_at FROM (SELECT offered_at FROM attempts ORDER BY id DESC LIMIT 1)
+             UNION ALL SELECT at FROM (SELECT at FROM webhook_queue ORDER BY id DESC LIMIT 1)
          )",
         [],
         |row| row.get(0),
@@ -155,7 +157,7 @@ mod tests {
     #[test]
     fn every_earlier_schema_is_migrated_with_its_rows() {
         let folder = tempfile::tempdir().unwrap();
-        for version in 1..6 {
+        for version in 1..7 {
             let path = folder.path().join(format!("{version}.sqlite"));
             let mut earlier = Connection::open(&path).unwrap();
             earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();

@@ -13,6 +13,7 @@ use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
+use super::events::Events;
 use crate::clock::Clock;
 use crate::domain::Timestamp;
 
@@ -82,6 +83,12 @@ impl WriteHealth {
     }
 }
 
+/// Whom the writer tells of what was written.
+struct Followers {
+    generations: Arc<Generations>,
+    events: Arc<Events>,
+}
+
 /// Work that waits for the commit.
 type AfterCommit = Box<dyn FnOnce()>;
 
@@ -89,13 +96,13 @@ type AfterCommit = Box<dyn FnOnce()>;
 pub struct WriteTx<'a> {
     connection: &'a Connection,
     now: Timestamp,
-    generations: &'a Arc<Generations>,
+    followers: &'a Followers,
     after_commit: RefCell<Vec<AfterCommit>>,
 }
 
 impl<'a> WriteTx<'a> {
-    fn new(connection: &'a Connection, now: Timestamp, generations: &'a Arc<Generations>) -> Self {
-        Self { connection, now, generations, after_commit: RefCell::default() }
+    fn new(connection: &'a Connection, now: Timestamp, followers: &'a Followers) -> Self {
+        Self { connection, now, followers, after_commit: RefCell::default() }
     }
 
     /// The connection that the transaction runs on.
@@ -114,9 +121,14 @@ impl<'a> WriteTx<'a> {
         self.after_commit.borrow_mut().push(Box::new(work));
     }
 
+    /// Where this transaction's events are told.
+    pub(super) fn events(&self) -> &Arc<Events> {
+        &self.followers.events
+    }
+
     /// Says that this transaction changes something which others derive from.
     pub(super) fn changes(&self, change: Change) {
-        let generations = self.generations.clone();
+        let generations = self.followers.generations.clone();
         self.after_commit(move || generations.advance(change));
     }
 }
@@ -144,7 +156,9 @@ impl Writer {
         connection: Connection,
         clock: Clock,
         generations: Arc<Generations>,
+        events: Arc<Events>,
     ) -> Result<Self, StoreError> {
+        let followers = Followers { generations, events };
         let (sender, receiver) = mpsc::channel(QUEUE);
         let (finish, finished) = oneshot::channel();
         let health = Arc::new(WriteHealth::default());
@@ -152,7 +166,7 @@ impl Writer {
         thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
-                run(&connection, receiver, &clock, &generations, &noted);
+                run(&connection, receiver, &clock, &followers, &noted);
                 // Readers are still open, so closing does not do it: whoever copies the database now has all of it.
                 if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
                     tracing::warn!(%error, "the journal was not written back into the database; the next start will");
@@ -219,7 +233,7 @@ fn run(
     connection: &Connection,
     mut jobs: mpsc::Receiver<Job>,
     clock: &Clock,
-    generations: &Arc<Generations>,
+    followers: &Followers,
     health: &WriteHealth,
 ) {
     while let Some(first) = jobs.blocking_recv() {
@@ -228,17 +242,11 @@ fn run(
             let Ok(job) = jobs.try_recv() else { break };
             batch.push(job);
         }
-        run_batch(connection, batch, clock.now(), generations, health);
+        run_batch(connection, batch, clock.now(), followers, health);
     }
 }
 
-fn run_batch(
-    connection: &Connection,
-    batch: Vec<Job>,
-    now: Timestamp,
-    generations: &Arc<Generations>,
-    health: &WriteHealth,
-) {
+fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, followers: &Followers, health: &WriteHealth) {
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
         health.note(false, now);
         let error = StoreError::from(error);
@@ -248,7 +256,7 @@ fn run_batch(
         }
         return;
     }
-    let tx = WriteTx::new(connection, now, generations);
+    let tx = WriteTx::new(connection, now, followers);
     let completions: Vec<_> = batch.into_iter().filter_map(|job| run_job(&tx, job)).collect();
     let commit = if connection.is_autocommit() {
         Err(StoreError::RolledBack)
@@ -340,7 +348,9 @@ mod tests {
         let (jobs, answers): (Vec<_>, Vec<_>) = statements.into_iter().map(job).unzip();
         let (clock, _) = Clock::manual(SystemTime::UNIX_EPOCH);
         let health = WriteHealth::default();
-        run_batch(&connection, jobs, clock.now(), &Arc::default(), &health);
+        let events = Arc::new(Events::new(0, clock.now()));
+        let followers = Followers { generations: Arc::default(), events };
+        run_batch(&connection, jobs, clock.now(), &followers, &health);
         assert!(health.failing_since().is_some());
 
         for (statement, mut answer) in statements.into_iter().zip(answers) {
@@ -350,7 +360,7 @@ mod tests {
         assert_eq!(rows(), 0);
 
         let (next, mut answer) = job("INSERT INTO notes VALUES ('next')");
-        run_batch(&connection, vec![next], clock.now(), &Arc::default(), &health);
+        run_batch(&connection, vec![next], clock.now(), &followers, &health);
         assert_eq!(health.failing_since(), None);
         answer.try_recv().unwrap().unwrap();
         assert_eq!(rows(), 1);

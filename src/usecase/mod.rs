@@ -26,3 +26,4 @@ pub mod scrub;
 pub mod status;
 pub mod sweep;
 pub mod track_progress;
+pub mod watch_concerns;

@@ -8,8 +8,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::heal_packages::{note_replaced, replace_damaged};
-use crate::domain::{Artifact, Deed, Flaw, Package, PackageDescription, Scopes, Sha256Digest};
-use crate::store::{Contents, PackageFolder, StagedFile, Store, StoreError, WriteTx, artifacts, audit, packages};
+use crate::domain::{Artifact, Deed, Event, Flaw, Package, PackageDescription, Scopes, Sha256Digest};
+use crate::store::{
+    Contents, PackageFolder, StagedFile, Store, StoreError, WriteTx, artifacts, audit, events, packages,
+};
 
 /// Pieces that may wait for the disk; what they hold bounds the memory of an upload.
 const WAITING_PIECES: usize = 8;
@@ -137,6 +139,7 @@ pub async fn publish(
         }
         let detail = format!("{} bytes, SHA-256 {}", package.length_bytes, package.sha256);
         audit::append(tx, &deed.done(format!("package/{}", package.id)).with(detail))?;
+        events::tell(tx, Event::package_uploaded(&package))?;
         also(tx)?;
         Ok::<_, StoreError>(package)
     });

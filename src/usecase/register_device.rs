@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use super::hear_device::hear_device;
 use super::hold_back::{Asking, HoldBack};
 use crate::auth::{Keys, PublicKey, device_token};
-use crate::domain::{Deed, DeviceId, DeviceReport, KeyFingerprint, MacKey, Registration};
-use crate::store::{Store, StoreError, audit, devices, registrations};
+use crate::domain::{Deed, DeviceId, DeviceReport, Event, KeyFingerprint, MacKey, Registration};
+use crate::store::{Store, StoreError, audit, devices, events, registrations};
 
 /// The longest request that is kept as a registration: anybody can make one.
 pub const REGISTRATION_LIMIT_BYTES: usize = 8 * 1024;
@@ -130,6 +130,7 @@ pub async fn accept(
         let device = devices::accept(tx, &registration, fingerprint)?;
         let detail = format!("{} with the key {fingerprint}", registration.mac_address);
         audit::append(tx, &deed.done(format!("device/{device}")).with(detail))?;
+        events::tell(tx, Event::device_accepted(device, &registration.mac_address, fingerprint))?;
         Ok(Some(device))
     });
     accepting.await

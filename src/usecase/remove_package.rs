@@ -1,9 +1,9 @@
 //! A package goes: first its row, then its file, so that a row never lacks its file.
 
 use super::open_packages::OpenPackages;
-use crate::domain::{Deed, PackageId};
+use crate::domain::{Deed, Event, PackageId};
 use crate::store::packages::{self, Deletion};
-use crate::store::{PackageFolder, Store, StoreError, audit};
+use crate::store::{PackageFolder, Store, StoreError, audit, events};
 
 /// Deletes a package that no group has. Downloads of it that have begun go on to their end.
 pub async fn remove_package<T: Send + Sync + 'static>(
@@ -17,6 +17,7 @@ pub async fn remove_package<T: Send + Sync + 'static>(
         let deletion = packages::delete(tx, id)?;
         if let Deletion::Deleted(_) = &deletion {
             audit::append(tx, &deed.done(format!("package/{id}")))?;
+            events::tell(tx, Event::package_deleted(id))?;
         }
         Ok::<_, StoreError>(deletion)
     });

@@ -3,7 +3,7 @@
 use super::room::Room;
 use crate::domain::{ByteSize, Concern};
 use crate::store::integrity::{self, StateCounts};
-use crate::store::{Space, Store, StoreError, packages, registrations, uploads};
+use crate::store::{Space, Store, StoreError, packages, registrations, uploads, webhooks};
 
 /// How the server is at a moment.
 #[derive(Debug)]
@@ -20,13 +20,15 @@ pub struct Status {
     pub unfinished_uploads: usize,
     /// Devices that wait to be accepted.
     pub pending_registrations: usize,
+    /// Where events are sent.
+    pub webhooks: Vec<webhooks::Standing>,
     /// What is wrong, the worst first.
     pub concerns: Vec<Concern>,
 }
 
 /// Looks how the server is. Writes nothing.
 pub async fn status(store: &Store, room: &Room, authentication_is_off: bool) -> Result<Status, StoreError> {
-    let (presence, folder) = (store.presence().clone(), room.folder().clone());
+    let folder = room.folder().clone();
     let looking = store.read(move |connection| {
         Ok::<_, StoreError>(Status {
             packages: integrity::count(connection)?,
@@ -34,7 +36,8 @@ pub async fn status(store: &Store, room: &Room, authentication_is_off: bool) -> 
             space: folder.is_there().then(|| folder.space()).transpose()?,
             reserve_bytes: 0,
             unfinished_uploads: uploads::list(connection)?.len(),
-            pending_registrations: registrations::list(connection, &presence)?.len(),
+            pending_registrations: registrations::count(connection)?,
+            webhooks: webhooks::list(connection)?,
             concerns: Vec::new(),
         })
     });
@@ -53,6 +56,7 @@ fn concerns(status: &Status, store: &Store, authentication_is_off: bool) -> Vec<
         status.space.is_none().then_some(Concern::PackagesAway),
         (status.space.is_some() && free < reserve).then_some(Concern::NoRoom { free, reserve }),
         (corrupt + missing > 0).then_some(Concern::DamagedPackages { corrupt, missing }),
+        status.webhooks.iter().find_map(webhooks::Standing::concern).map(|since| Concern::WebhookFails { since }),
         store.clock().is_unset().then_some(Concern::ClockUnset),
         authentication_is_off.then_some(Concern::AuthenticationOff),
     ];

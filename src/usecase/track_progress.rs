@@ -3,22 +3,26 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::domain::attempt::{Attempt, Step};
 use crate::domain::progress::{GroupProgress, Moment, News, Progress, Proposal};
 use crate::domain::rollout::Hold;
-use crate::domain::{Deed, DeviceId, GroupId, PackageId};
+use crate::domain::{Deed, DeviceId, Event, EventRecord, GroupId, PackageId};
 use crate::store::attempts::Filter;
-use crate::store::{Store, StoreError, attempts, audit, rollouts};
+use crate::store::{Events, Store, StoreError, attempts, audit, events, rollouts, webhooks};
 
 /// How many devices behind one address are told apart while they fetch the same package.
 const KNOWN_BEHIND_ADDRESS: usize = 64;
+/// How many events are kept for webhooks while nothing can be written: then the oldest go.
+const MOST_UNQUEUED: usize = 16_384;
 
 /// How far all devices are.
 pub struct Tracker {
     store: Store,
     tracked: Mutex<Tracked>,
+    /// Held while news are written, so that they reach the disk in their order.
+    saving: tokio::sync::Mutex<()>,
 }
 
 #[derive(Default)]
@@ -26,6 +30,8 @@ struct Tracked {
     progress: Progress,
     /// What is not on disk.
     unsaved: Vec<News>,
+    /// Events that webhooks want, told and not queued: queued with the news that they are of.
+    unqueued: Vec<Arc<EventRecord>>,
     /// Which devices were offered a package at an address, the latest last: a download does not say whose it is.
     offered: HashMap<(IpAddr, PackageId), Vec<DeviceId>>,
 }
@@ -43,7 +49,7 @@ impl Tracker {
             Ok::<_, StoreError>(progress)
         });
         let tracked = Tracked { progress: restoring.await?, ..Tracked::default() };
-        Ok(Self { store: store.clone(), tracked: Mutex::new(tracked) })
+        Ok(Self { store: store.clone(), tracked: Mutex::new(tracked), saving: tokio::sync::Mutex::default() })
     }
 
     /// A device asks that is to install nothing.
@@ -125,18 +131,29 @@ impl Tracker {
         });
     }
 
+    /// Tells whoever listens what is new, and writes it if webhooks want to be told as well.
+    pub async fn tell(&self) -> Result<(), StoreError> {
+        let is_wanted = {
+            let mut tracked = self.lock();
+            tracked.collect(self.store.events());
+            !tracked.unqueued.is_empty()
+        };
+        // What fails is not tried every second.
+        if is_wanted && self.store.writes_fail_since().is_none() { self.save().await } else { Ok(()) }
+    }
+
     /// Writes what is new. On failure it is kept for the next time.
     pub async fn save(&self) -> Result<(), StoreError> {
-        let unsaved = {
+        let _saving = self.saving.lock().await;
+        let (unsaved, unqueued) = {
             let mut tracked = self.lock();
-            let news = tracked.progress.take_news();
-            tracked.unsaved.extend(news);
-            std::mem::take(&mut tracked.unsaved)
+            tracked.collect(self.store.events());
+            (std::mem::take(&mut tracked.unsaved), std::mem::take(&mut tracked.unqueued))
         };
-        if unsaved.is_empty() {
+        if unsaved.is_empty() && unqueued.is_empty() {
             return Ok(());
         }
-        let writing = unsaved.clone();
+        let (writing, queueing) = (unsaved.clone(), unqueued.clone());
         let written = self
             .store
             .write(move |tx| {
@@ -146,15 +163,20 @@ impl Tracker {
                             attempts::put(tx, attempt)?;
                         }
                         News::Halted { group, target, at, .. } => rollouts::halt(tx, *group, target, *at)?,
+                        News::HeldBack { .. } => {}
                     }
                 }
-                Ok::<_, StoreError>(())
+                webhooks::queue(tx, &queueing)
             })
             .await;
         if written.is_err() {
             let mut tracked = self.lock();
             let later = std::mem::replace(&mut tracked.unsaved, unsaved);
             tracked.unsaved.extend(later);
+            let later = std::mem::replace(&mut tracked.unqueued, unqueued);
+            tracked.unqueued.extend(later);
+            let surplus = tracked.unqueued.len().saturating_sub(MOST_UNQUEUED);
+            tracked.unqueued.drain(..surplus);
         }
         written
     }
@@ -165,8 +187,7 @@ impl Tracker {
         let mut known: HashMap<_, _> = stored.into_iter().map(|attempt| (attempt.id, attempt)).collect();
         {
             let mut tracked = self.lock();
-            let news = tracked.progress.take_news();
-            tracked.unsaved.extend(news);
+            tracked.collect(self.store.events());
             for news in &tracked.unsaved {
                 if let News::Begun(attempt) | News::Fetched(attempt) | News::Ended(attempt) = news {
                     known.insert(attempt.id, attempt.clone());
@@ -202,6 +223,7 @@ impl Tracker {
         let resuming = self.store.write(move |tx| {
             rollouts::resume(tx, group)?;
             attempts::forgive_group(tx, group)?;
+            events::tell(tx, Event::group_resumed(group))?;
             audit::append(tx, &deed.done(format!("group/{group}")))
         });
         resuming.await?;
@@ -216,6 +238,7 @@ impl Tracker {
         self.save().await?;
         let releasing = self.store.write(move |tx| {
             attempts::forgive_device(tx, device)?;
+            events::tell(tx, Event::device_released(device))?;
             audit::append(tx, &deed.done(format!("device/{device}")))
         });
         releasing.await?;
@@ -225,6 +248,20 @@ impl Tracker {
     fn lock(&self) -> MutexGuard<'_, Tracked> {
         // Rules that fail half way leave an attempt too many or too few, which the next check mends.
         self.tracked.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Tracked {
+    /// Takes the news up, and tells of them.
+    fn collect(&mut self, events: &Events) {
+        for news in self.progress.take_news() {
+            let (at, event) = Event::of(&news);
+            self.unqueued.extend(events.publish(at, event));
+            // A pause follows from the failures, which are kept.
+            if !matches!(news, News::HeldBack { .. }) {
+                self.unsaved.push(news);
+            }
+        }
     }
 }
 

@@ -63,7 +63,7 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
 /// registration to accept is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
 /// asks for its signature, a decision for an address, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 52] = [
+const MATRIX: [Row; 53] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -89,6 +89,7 @@ const MATRIX: [Row; 52] = [
     row("POST", "/api/tender/v1/session/password", Session, 200),
     row("POST", "/api/tender/v1/claim", Anybody, 400),
     row("GET", "/api/tender/v1/audit", READ, 200),
+    row("GET", "/api/tender/v1/webhooks", READ, 200),
     row("OPTIONS", "/api/tender/v1/uploads", Anybody, 204),
     row("GET", "/api/tender/v1/uploads", UPLOADERS, 200),
     row("POST", "/api/tender/v1/uploads", UPLOADERS, 507),

@@ -11,7 +11,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tender::auth::Secret;
 use tender::clock::{Clock, ManualTime};
-use tender::config::{IdentityProviderConfig, IntrospectionUrl};
+use tender::config::{HttpUrl, IdentityProviderConfig};
 use tender::identity_provider::{Holder, IdentityProvider, PATIENCE};
 use tokio::net::TcpListener;
 use tracing::subscriber::DefaultGuard;
@@ -54,7 +54,7 @@ impl Asker {
 /// The configuration for a provider at `url`.
 pub fn config(url: &str) -> IdentityProviderConfig {
     IdentityProviderConfig {
-        url: IntrospectionUrl::parse(url).unwrap(),
+        url: HttpUrl::parse(url).unwrap(),
         client_id: "tender: plant/1".to_owned(),
         client_secret: Secret::parse(CLIENT_SECRET).unwrap(),
     }

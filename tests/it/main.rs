@@ -26,4 +26,5 @@ mod status;
 mod store;
 mod update;
 mod uploads;
+mod webhooks;
 mod wire;

@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use tender::domain::EventType;
 use tender::http::{Audience, route_table};
 
 const README: &str = include_str!("../../README.md");
@@ -147,5 +148,15 @@ fn the_table_of_options_is_what_help_says() {
     for row in rows {
         let variable = row.split('|').nth(2).unwrap().trim().trim_matches('`');
         assert!(help.contains(&format!("[env: {variable}=")), "{variable} is not a variable of serve");
+    }
+}
+
+#[test]
+fn the_table_of_events_has_all_of_them() {
+    let table: String = section("Use it").lines().filter(|line| line.starts_with("| `")).collect();
+    for kind in EventType::ALL.iter().filter(|kind| **kind != EventType::WebhookTest) {
+        let (_, short) = kind.name().split_once('.').unwrap();
+        let is_there = table.contains(&format!("`{kind}`")) || table.contains(&format!("`.{short}`"));
+        assert!(is_there, "the README lacks {kind}");
     }
 }

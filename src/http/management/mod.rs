@@ -16,6 +16,7 @@ pub mod status;
 pub mod tus;
 mod upload;
 pub mod uploads;
+pub mod webhooks;
 
 /// The longest JSON body of a person or script, in bytes: room for the identifiers of a hundred thousand devices.
 const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;

@@ -61,7 +61,7 @@ struct StorageReply {
 impl From<&Concern> for ConcernReply {
     fn from(concern: &Concern) -> Self {
         let since = match concern {
-            Concern::WritesFail { since } => Some(Moment(*since)),
+            Concern::WritesFail { since } | Concern::WebhookFails { since } => Some(Moment(*since)),
             _ => None,
         };
         Self { name: concern.name(), since, sentence: concern.to_string() }
@@ -127,6 +127,15 @@ fn registry(status: &Status) -> Registry {
         concerns.get_or_create(&[("name", name)]).set(i64::from(is_there));
     }
     registry.register("concerns", "What is wrong with the server: 1 if it is", concerns);
+
+    let [queued, dropped] = [(); 2].map(|()| Family::<[(&str, String); 2], Gauge>::default());
+    for (webhook, number) in status.webhooks.iter().zip(1..) {
+        let labels = [("host", webhook.host.clone()), ("webhook", u32::to_string(&number))];
+        queued.get_or_create(&labels).set(signed(webhook.queued));
+        dropped.get_or_create(&labels).set(signed(webhook.dropped));
+    }
+    registry.register("webhook_events_queued", "Events that wait for a webhook", queued);
+    registry.register("webhook_events_dropped", "Events that a webhook has not got and will not get", dropped);
 
     let mut gauge = |name: &str, help: &str, unit: Option<Unit>, value: u64| {
         let gauge: Gauge = Gauge::default();

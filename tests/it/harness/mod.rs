@@ -91,6 +91,11 @@ impl TestServer {
         self.running.take().expect("a server that runs").shutdown().await;
     }
 
+    /// Changes the configuration of a server that is stopped.
+    pub fn configure(&mut self, configure: impl FnOnce(&mut Config)) {
+        configure(&mut self.config);
+    }
+
     /// Stops in order and starts on the same data.
     pub async fn restart(&mut self) {
         self.stop().await;

@@ -1,4 +1,5 @@
-//! A small identity provider: it writes down what it is asked, byte for byte, and answers as it is told.
+//! A small server that tender asks or tells something, such as an identity provider: it writes down what it is asked, byte for
+//! byte, and answers as it is told.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::SeqCst;
@@ -57,20 +58,25 @@ struct Desk {
 impl Provider {
     /// Starts, and answers with this JSON.
     pub async fn answering(answer: &serde_json::Value) -> Self {
-        let provider = Self::start(None).await;
+        Self::answering_at("127.0.0.1:0", answer).await
+    }
+
+    /// The same at this address.
+    pub async fn answering_at(address: &str, answer: &serde_json::Value) -> Self {
+        let provider = Self::start(address, None).await;
         provider.will(json_response(answer));
         provider
     }
 
     /// The same over TLS.
     pub async fn answering_over_tls(answer: &serde_json::Value, tls: TlsAcceptor) -> Self {
-        let provider = Self::start(Some(tls)).await;
+        let provider = Self::start("127.0.0.1:0", Some(tls)).await;
         provider.will(json_response(answer));
         provider
     }
 
-    async fn start(tls: Option<TlsAcceptor>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    async fn start(address: &str, tls: Option<TlsAcceptor>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let desk = Arc::new(Desk {
             conduct: Mutex::new(Conduct::Hang),

@@ -365,6 +365,8 @@ impl Fleet {
                     assert!(attempt.sent_bytes <= MOST_SENT, "{attempt:?}");
                     self.attempts.insert(attempt.id, attempt);
                 }
+                // For others alone: nothing of it is kept.
+                News::HeldBack { .. } => {}
                 News::Halted { group, target, at, .. } => {
                     self.halts.insert(group, (target, at));
                 }
