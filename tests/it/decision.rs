@@ -3,6 +3,8 @@
 mod consistency;
 mod preview;
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use reqwest::Method;
@@ -179,7 +181,8 @@ async fn damaged_packages_are_named_with_what_is_wrong() {
     let admin = server.admin().await;
     let device = server.accepted_device(MAC).await;
     let package = admin.package("v1", &[], b"first").await;
-    damage(&server, package, "corrupt", "the file has 3 bytes instead of 5");
+    fs::write(file_of(&server, &admin, package).await, b"fir").unwrap();
+    note_damage(&server, package, "corrupt", "the file has 3 bytes instead of 5");
     admin.group(&[admin.device_id(&device).await], &[package], "exact_match,v1").await;
     let decision = why(&admin, MAC).await;
     assert_eq!(stop(&decision), Some("packages"));
@@ -241,8 +244,15 @@ async fn what_holds_a_group_back_is_said() {
     assert_eq!(hold("00:11:22:33:44:66").await.0, json!({ "kind": "halted", "since": "2027-01-15T08:02:00Z" }));
 }
 
-/// Marks a package; the server sees it once plans change.
-fn damage(server: &TestServer, package: i64, state: &str, detail: &str) {
-    let sql = "INSERT OR REPLACE INTO package_integrity (package_id, damage, found_at, detail) VALUES (?1, ?2, 0, ?3)";
+/// Where the file of a package is.
+async fn file_of(server: &TestServer, admin: &Operator, package: i64) -> PathBuf {
+    let shown = admin.show_package(package).await;
+    server.data().join("packages").join(shown["metadata"]["rdfm.storage.local.uuid"].as_str().unwrap())
+}
+
+/// Notes what is wrong with a package, as the server does when it looks at the file, which must really be so; it acts on it
+/// once plans change.
+fn note_damage(server: &TestServer, package: i64, state: &str, detail: &str) {
+    let sql = "INSERT INTO package_integrity (package_id, damage, found_at, detail) VALUES (?1, ?2, 0, ?3)";
     server.database().execute(sql, (package, state, detail)).unwrap();
 }

@@ -7,12 +7,14 @@ use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 use serde_json::{Value, json};
 
-use super::{damage, link, stop, why};
+use super::{file_of, link, note_damage, stop, why};
 use crate::harness::{Device, Operator, TestServer};
 
 const VERSIONS: [&str; 4] = ["v0", "v1", "v2", "v3"];
 const DEVICES: u8 = 6;
 const PACKAGES: usize = 12;
+/// Of these, so many have no file; whether the server knows that changes.
+const MISSING: usize = 4;
 const ROUNDS: usize = 40;
 
 struct Dice(ChaCha20Rng);
@@ -56,9 +58,9 @@ async fn packages(admin: &Operator, dice: &mut Dice) -> Vec<i64> {
 /// Sets everything about the groups anew; the policy last, which tells the server that plans have changed.
 async fn rearrange(server: &TestServer, admin: &Operator, dice: &mut Dice, groups: &[i64], packages: &[i64]) {
     server.database().execute_batch("DELETE FROM package_integrity; DELETE FROM group_rollouts").unwrap();
-    for package in packages {
-        if dice.one_in(6) {
-            damage(server, *package, dice.one_of(&["corrupt", "missing"]), "somehow");
+    for package in &packages[..MISSING] {
+        if dice.one_in(2) {
+            note_damage(server, *package, "missing", "the file is not there");
         }
     }
     for group in groups {
@@ -101,6 +103,9 @@ async fn an_explanation_ends_as_an_update_check_does() {
     let admin = server.admin().await;
     let mut dice = Dice(ChaCha20Rng::seed_from_u64(1));
     let packages = packages(&admin, &mut dice).await;
+    for package in &packages[..MISSING] {
+        std::fs::remove_file(file_of(&server, &admin, *package).await).unwrap();
+    }
     let groups = [admin.group(&[], &[], "no_update,").await, admin.group(&[], &[], "no_update,").await];
     let mut devices = Vec::new();
     for number in 0..DEVICES {
@@ -144,6 +149,7 @@ async fn an_explanation_ends_as_an_update_check_does() {
                 }
             }
             let offer = (after.status == 200).then(|| after.json());
+            let offer = offer.filter(|offer| packages[MISSING..].iter().any(|package| offer["id"] == *package));
             *has_changed = live_on(device, &mut dice, offer.as_ref()).await;
         }
         server.time.advance(Duration::from_secs(dice.below(600) as u64));
