@@ -3,11 +3,9 @@
 use std::sync::Arc;
 
 use serde_json::json;
-use tender::domain::rollout::{HaltRule, Rollout};
-use tender::domain::{Action, Actor, ActorKind, Deed, DeviceId, Event, EventFilter, GroupId, Sha256Digest};
+use tender::domain::{Event, EventFilter, GroupId, Sha256Digest};
 use tender::store::webhooks::{self, Target};
-use tender::store::{StoreError, Subscription, events, rollouts};
-use tender::usecase::track_progress::Tracker;
+use tender::store::{StoreError, Subscription, events};
 use tokio::sync::Notify;
 
 use super::*;
@@ -88,26 +86,30 @@ async fn an_event_is_told_exactly_if_its_transaction_commits() {
     store.close().await;
 }
 
+/// A device that fell back in a group where that stops everything.
+async fn failed_in_a_halted_group(server: &TestServer) -> (i64, i64) {
+    let mut device = server.accepted_device(MAC).await;
+    let admin = server.admin().await;
+    let id = admin.device_id(&device).await;
+    let package = admin.package("v1", &[], b"contents").await;
+    let group = admin.group(&[id], &[package], "exact_match,v1").await;
+    let rollout = json!({ "halt": { "percent": 0, "devices": 1 } });
+    let path = format!("/api/tender/v1/groups/{group}/rollout");
+    admin.send(admin.request(reqwest::Method::PUT, &path).json(&rollout)).await.ok();
+    let offer = device.check().await.ok();
+    device.download(&offer).await;
+    server.time.advance(std::time::Duration::from_secs(150));
+    device.authorize().await.ok();
+    device.check().await;
+    (id, group)
+}
+
 #[tokio::test]
 async fn a_group_that_is_halted_is_told_soon() {
     let receiver = receiver().await;
     let events = EventFilter::parse(&["group", "attempt.fetched"]).unwrap();
     let server = server_with(WebhookConfig { events, ..webhook(&receiver.url()) }).await;
-    let mut device = server.accepted_device(MAC).await;
-    let admin = server.admin().await;
-    let package = admin.package("v1", &[], b"contents").await;
-    let group = admin.group(&[admin.device_id(&device).await], &[package], "exact_match,v1").await;
-    let beside = server.beside().store;
-    let halt = Some(HaltRule { percent: 0, devices: 1 });
-    let rollout = Rollout { halt, ..Rollout::default() };
-    beside.write(move |tx| rollouts::put(tx, GroupId(group), &rollout)).await.unwrap();
-    beside.close().await;
-    let offer = device.check().await.ok();
-    device.download(&offer).await;
-    come(&receiver, &["attempt.fetched"]).await;
-    server.time.advance(std::time::Duration::from_secs(150));
-    device.authorize().await;
-    device.check().await;
+    let (_, group) = failed_in_a_halted_group(&server).await;
     come(&receiver, &["attempt.fetched", "group.halted"]).await;
     let data = json!({ "group": group, "target": "v1", "failed": 1, "tried": 1 });
     assert_eq!(event(&receiver.questions()[1])["data"], data);
@@ -115,15 +117,15 @@ async fn a_group_that_is_halted_is_told_soon() {
 
 #[tokio::test]
 async fn what_a_person_lets_go_on_is_told() {
-    let server = TestServer::start().await;
-    let store = server.beside().store;
-    let tracker = Tracker::restore(&store).await.unwrap();
-    let mut listener = store.events().listen();
-    let actor = Actor::new(ActorKind::User, "anna");
-    let deed = || Deed { actor: actor.clone(), address: None, action: Action::SetGroupPolicy };
-    tracker.resume(GroupId(3), deed()).await.unwrap();
-    tracker.release(DeviceId(4), deed()).await.unwrap();
-    assert_eq!(listener.try_recv().unwrap().event, Event::group_resumed(GroupId(3)));
-    assert_eq!(listener.try_recv().unwrap().event, Event::device_released(DeviceId(4)));
-    store.close().await;
+    let receiver = receiver().await;
+    let events = EventFilter::parse(&["group", "device.released"]).unwrap();
+    let server = server_with(WebhookConfig { events, ..webhook(&receiver.url()) }).await;
+    let (device, group) = failed_in_a_halted_group(&server).await;
+    come(&receiver, &["group.halted"]).await;
+    let admin = server.admin().await;
+    admin.post(&format!("/api/tender/v1/devices/{device}/release"), json!({})).await.ok();
+    admin.post(&format!("/api/tender/v1/groups/{group}/resume"), json!({})).await.ok();
+    come(&receiver, &["group.halted", "device.released", "group.resumed"]).await;
+    assert_eq!(event(&receiver.questions()[1])["data"], json!({ "device": device }));
+    assert_eq!(event(&receiver.questions()[2])["data"], json!({ "group": group }));
 }
