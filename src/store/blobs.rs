@@ -13,9 +13,9 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bytes::Bytes;
 use rustix::fs::sendfile;
 use rustix::io::{Errno, ReadWriteFlags, preadv2};
-use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
@@ -23,6 +23,7 @@ use super::StoreError;
 use super::activity::{Activity, InFlight};
 use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
 use super::growing_file::GrowingFile;
+use super::hashing::Hashing;
 use crate::domain::{Artifact, ArtifactKinds, Flaw, Package, Sha256Digest, StorageDirectory, examine, is_artifact};
 
 /// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
@@ -114,9 +115,11 @@ impl PackageFolder {
         let uuid = Uuid::new_v4();
         let in_flight = InFlight::begin(&self.activity, uuid);
         let path = self.unfinished_path(uuid);
-        let file = private_file().create_new(true).open(&path).map_err(|error| StoreError::file(&path, error))?;
+        let failed = |error| StoreError::file(&path, error);
+        let hash = Hashing::begin().map_err(failed)?;
+        let file = private_file().create_new(true).open(&path).map_err(failed)?;
         let (file, unfinished) = (GrowingFile::new(file, 0), DeleteOnDrop(Some(path)));
-        Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash: Sha256::new(), in_flight })
+        Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash, in_flight })
     }
 
     /// Where the file of a package belongs.
@@ -310,26 +313,28 @@ pub struct Upload {
     uuid: Uuid,
     file: GrowingFile,
     unfinished: DeleteOnDrop,
-    hash: Sha256,
+    hash: Hashing,
     in_flight: InFlight,
 }
 
 impl Upload {
     /// Appends a piece. Blocks.
-    pub fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
-        self.file.write(piece).map_err(|error| StoreError::file(self.unfinished.path(), error))?;
-        self.hash.update(piece);
+    pub fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
+        self.hash.update(piece.clone());
+        self.file.write(&piece).map_err(|error| StoreError::file(self.unfinished.path(), error))?;
         self.folder.count_piece();
         Ok(())
     }
 
     /// Puts the complete file on disk. Blocks.
     pub fn finish(self) -> Result<StagedFile, StoreError> {
-        self.file.sync().map_err(|error| StoreError::file(self.unfinished.path(), error))?;
+        let failed = |error| StoreError::file(self.unfinished.path(), error);
+        self.file.sync().map_err(failed)?;
+        let sha256 = self.hash.finish().map_err(failed)?;
         Ok(StagedFile {
             folder: self.folder,
             uuid: self.uuid,
-            sha256: Sha256Digest(self.hash.finalize().into()),
+            sha256,
             length_bytes: self.file.length_bytes(),
             place: Place::Unfinished(self.unfinished),
             in_flight: self.in_flight,

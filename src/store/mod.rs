@@ -19,6 +19,7 @@ pub mod facts;
 mod folder;
 pub mod groups;
 mod growing_file;
+mod hashing;
 mod inspection;
 pub mod integrity;
 pub mod packages;

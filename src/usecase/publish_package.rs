@@ -36,7 +36,7 @@ impl Receiving {
             let mut upload = folder.begin_upload()?;
             while let Some(piece) = arriving.blocking_recv() {
                 match piece {
-                    Piece::Bytes(bytes) => upload.write(&bytes)?,
+                    Piece::Bytes(bytes) => upload.write(bytes)?,
                     Piece::End => return upload.finish().map(Some),
                 }
             }

@@ -204,7 +204,7 @@ async fn a_complete_upload_says_what_kinds_of_payload_it_brings() {
     ];
     for (contents, kind) in cases {
         let mut upload = folder.begin_upload().unwrap();
-        contents.chunks(1000).for_each(|piece| upload.write(piece).unwrap());
+        contents.chunks(1000).for_each(|piece| upload.write(piece.to_vec().into()).unwrap());
         let staged = upload.finish().unwrap();
         assert_eq!(staged.examine().await.unwrap().unwrap().kinds.iter().collect::<Vec<_>>(), [kind]);
         // It is still all there to be published.

@@ -28,9 +28,9 @@ async fn nothing_that_an_upload_or_a_publication_holds_is_swept() {
     let count = || crate::harness::process::package_files_below(&root).len();
 
     let mut uploading = folder.begin_upload().unwrap();
-    uploading.write(b"uploading").unwrap();
+    uploading.write(bytes::Bytes::from_static(b"uploading")).unwrap();
     let mut staged = folder.begin_upload().unwrap();
-    staged.write(b"staged").unwrap();
+    staged.write(bytes::Bytes::from_static(b"staged")).unwrap();
     let staged = staged.finish().unwrap();
     let published = folder.begin_upload().unwrap().finish().unwrap().publish(None).unwrap();
     let beginning = Uuid::new_v4();
@@ -45,7 +45,7 @@ async fn nothing_that_an_upload_or_a_publication_holds_is_swept() {
     // What is given its row between the look at the files and that at the rows has it by then.
     let leftovers = folder.leftovers();
     let mut upload = folder.begin_upload().unwrap();
-    upload.write(b"later").unwrap();
+    upload.write(bytes::Bytes::from_static(b"later")).unwrap();
     let later = upload.finish().unwrap().publish(None).unwrap();
     store.write(move |tx| packages::insert(tx, description(), later)).await.unwrap();
     let known = store.read(packages::uuids).await.unwrap();

@@ -153,7 +153,7 @@ async fn a_write_that_fails_or_panics_takes_nothing_of_the_others_along() {
 /// A file among the packages that has no row yet.
 fn published(folder: &PackageFolder) -> PublishedFile {
     let mut upload = folder.begin_upload().unwrap();
-    upload.write(b"contents").unwrap();
+    upload.write(bytes::Bytes::from_static(b"contents")).unwrap();
     upload.finish().unwrap().publish(None).unwrap()
 }
 
