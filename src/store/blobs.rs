@@ -320,8 +320,8 @@ pub struct Upload {
 impl Upload {
     /// Appends a piece. Blocks.
     pub fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
-        self.hash.update(piece.clone());
         self.file.write(&piece).map_err(|error| StoreError::file(self.unfinished.path(), error))?;
+        self.hash.update(piece);
         self.folder.count_piece();
         Ok(())
     }
