@@ -8,6 +8,7 @@ use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value};
 use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
 use warp::Filter;
 use warp::http::StatusCode;
 use warp::http::header::{CONTENT_TYPE, HeaderValue};
@@ -16,16 +17,20 @@ use warp::reply::Response;
 /// The argument that makes this program the bare route; an address and the reply's body follow.
 pub const ARGUMENT: &str = "serve-bare-route";
 /// As many as the real server has at most.
-pub const MAX_WORKERS: usize = 4;
+const MAX_WORKERS: usize = 4;
 
-/// Serves until it is killed. Without a body the reply is a 204.
-pub fn serve(address: SocketAddr, reply: String) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+/// What yardsticks run on: as many threads as the real server has.
+pub fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_multi_thread()
         .worker_threads(available_parallelism().map_or(1, usize::from).min(MAX_WORKERS))
         .enable_all()
         .build()
-        .unwrap();
-    runtime.block_on(async {
+        .unwrap()
+}
+
+/// Serves until it is killed. Without a body the reply is a 204.
+pub fn serve(address: SocketAddr, reply: String) {
+    runtime().block_on(async {
         let listener = TcpListener::bind(address).await.unwrap();
         let route = warp::path!("api" / "v1" / "update" / "check")
             .and(warp::post())

@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::thread::available_parallelism;
 
 use http_body_util::{BodyExt, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -15,7 +14,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-use crate::bare_route::MAX_WORKERS;
+use crate::bare_route;
 
 /// The argument that makes this program the bare sink; an address and a folder follow.
 pub const ARGUMENT: &str = "serve-bare-sink";
@@ -25,12 +24,7 @@ pub const FILE: &str = "body";
 
 /// Serves until it is killed.
 pub fn serve(address: SocketAddr, folder: &Path) {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(available_parallelism().map_or(1, usize::from).min(MAX_WORKERS))
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(async {
+    bare_route::runtime().block_on(async {
         let listener = TcpListener::bind(address).await.unwrap();
         loop {
             let (stream, _) = listener.accept().await.unwrap();
