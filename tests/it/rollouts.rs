@@ -3,6 +3,11 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use tender::domain::attempt::Step;
+use tender::domain::progress::Proposal;
+use tender::domain::rollout::Rollout;
+use tender::domain::{DeviceId, GroupId, PackageId};
+use tender::usecase::track_progress::Tracker;
 
 use crate::harness::{Device, Operator, TestServer, assert_fields, contents};
 
@@ -326,14 +331,36 @@ async fn attempts_are_listed_by_what_they_are_about() {
 }
 
 #[tokio::test]
-async fn polls_that_get_the_same_offer_write_nothing() {
-    let fleet = Fleet::of(1).await;
-    fleet.offer(0).await.unwrap();
-    // Whatever waits is written when somebody stops the server; here nothing is to come any more.
-    let before = fleet.server.rows("attempts");
+async fn the_same_offer_once_more_writes_nothing() {
+    let mut fleet = Fleet::of(1).await;
+    fleet.server.stop().await;
+    let store = fleet.server.beside().store;
+    let tracker = Tracker::restore(&store).await.unwrap();
+    let (rollout, database) = (Rollout::default(), fleet.server.database());
+    let proposal = Proposal { group: GroupId(1), package: PackageId(1), target: "v1", rollout: &rollout };
+    let step = || Step {
+        group: GroupId(1),
+        package: PackageId(1),
+        length_bytes: u64::from(LENGTH),
+        from_version: "v0".to_owned(),
+        to_version: "v1".to_owned(),
+        target: "v1".to_owned(),
+        path: vec![PackageId(1)],
+    };
+    // Grows with each commit of another connection.
+    let commits = || database.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).unwrap();
+    let none = commits();
+    assert_eq!(tracker.check(DeviceId(1), None, "v0", &proposal, step), None);
+    tracker.save().await.unwrap();
+    let begun = commits();
+    assert_ne!(begun, none);
     for _ in 0..20 {
-        fleet.offer(0).await.unwrap();
+        assert_eq!(tracker.check(DeviceId(1), None, "v0", &proposal, step), None);
+        tracker.save().await.unwrap();
     }
-    assert_eq!(fleet.server.rows("attempts"), before);
-    assert_eq!(fleet.attempts(0).await[0]["offers"], 21);
+    assert_eq!(commits(), begun);
+    tracker.see(DeviceId(1), "v1");
+    tracker.save().await.unwrap();
+    assert_ne!(commits(), begun);
+    store.close().await;
 }
