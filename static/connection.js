@@ -1,14 +1,22 @@
 // Whether the server answers: a banner while it does not, and another try every few seconds.
 
 import { answers } from "./api.js";
+import { html, signal } from "./ui.js";
 
 const LOOK_EVERY_MS = 10_000;
 const TRY_EVERY_MS = 2_000;
 
-const banner = document.getElementById("banner");
-let isLost = false;
+/** What is wrong with the connection: a sentence, or `null`. */
+const complaint = signal(null);
+/** Whether something else notices when the server goes, so that nobody has to look. */
+let isWatched = false;
 let tryAgain;
 let timer;
+
+/** The sentence about it, in a place of its own from the beginning: so it is read out. */
+export function Banner() {
+    return html`<p id="banner" role="status" hidden=${complaint.value === null}>${complaint.value ?? ""}</p>`;
+}
 
 /** Begins to look. `again` is what to do while the server is lost; it calls `found` or `lost`. */
 export function watch(again) {
@@ -19,32 +27,32 @@ export function watch(again) {
 
 /** The server did not answer. */
 export function lost(sentence = "The server does not answer.") {
-    isLost = true;
-    const text = `${sentence} Trying again…`;
-    // Text that stays the same is not read out again.
-    if (banner.hidden || banner.textContent !== text) {
-        banner.hidden = false;
-        banner.textContent = text;
-    }
+    complaint.value = `${sentence} Trying again…`;
     schedule();
 }
 
 /** The server answered. */
 export function found() {
-    isLost = false;
-    banner.hidden = true;
+    complaint.value = null;
+    schedule();
+}
+
+/** From now on a stream tells whether the server is there, or does not any more. */
+export function isStreaming(is) {
+    isWatched = is;
     schedule();
 }
 
 function schedule() {
     clearTimeout(timer);
-    if (!document.hidden) {
+    const isLost = complaint.value !== null;
+    if (!document.hidden && (isLost || !isWatched)) {
         timer = setTimeout(look, isLost ? TRY_EVERY_MS : LOOK_EVERY_MS);
     }
 }
 
 async function look() {
-    if (isLost) {
+    if (complaint.value !== null) {
         await tryAgain();
         schedule();
     } else if (await answers()) {

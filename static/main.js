@@ -1,127 +1,57 @@
 // The page: which view is shown, and when that changes.
 
-import * as api from "./api.js";
 import * as connection from "./connection.js";
-import { asSentence } from "./elements.js";
-import { account } from "./views/account.js";
-import { claim } from "./views/claim.js";
-import { logIn } from "./views/log_in.js";
-import { openToAll } from "./views/open_to_all.js";
-import { unclaimed } from "./views/unclaimed.js";
+import * as live from "./live.js";
+import { Said } from "./parts/outcome.js";
+import * as router from "./router.js";
+import { code, isInside, look, session, takeCode } from "./session.js";
+import { Brand, Shell } from "./shell.js";
+import { html, render, useEffect } from "./ui.js";
+import { Claim } from "./views/claim.js";
+import { LogIn } from "./views/log_in.js";
+import { Unclaimed } from "./views/unclaimed.js";
 
-const SESSION_ENDED = "Your session has ended: log in again.";
-const CLAIMED_ALREADY = "This claim address is not good any more: the server has its administrator already.";
-
-const place = document.getElementById("view");
-/** The claim code, from the address that the server printed. It is nowhere else. */
-let code = takeCode();
-let shown = { key: null, user: null };
-/** Counts what was learnt of the session: an answer that comes after a later one is out of date. */
-let turn = 0;
-
-/** Takes the code out of the address bar, where people would copy it from or read it over a shoulder. */
-function takeCode() {
-    const found = new URLSearchParams(location.hash.slice(1)).get("claim");
-    if (found !== null) {
-        history.replaceState(null, "", location.pathname + location.search);
-    }
-    return found;
+function App() {
+    const isIn = isInside.value;
+    useEffect(() => {
+        if (isIn) {
+            live.start();
+            return live.stop;
+        }
+    }, [isIn]);
+    return html`
+        ${session.value !== null && (isIn ? html`<${Shell} />` : html`<${Door} />`)}
+        <${connection.Banner} />
+        <${Said} />
+    `;
 }
 
-/** Asks who is logged in, and shows the view for that. */
-async function look() {
-    turn += 1;
-    const mine = turn;
-    let session;
-    try {
-        session = await api.session();
-    } catch (error) {
-        connection.lost(error instanceof api.Refused ? asSentence(error.message) : undefined);
-        return;
-    }
-    connection.found();
-    if (mine === turn) {
-        show(session, null);
-    }
-}
-
-/** Somebody is logged in now. */
-function entered(session) {
-    turn += 1;
-    show(session, null);
-}
-
-/** Nobody is logged in now. */
-function left(notice) {
-    turn += 1;
-    show({ setup: "done", authentication: true, user: null }, asSentence(notice));
-}
-
-/** Whether nobody is logged in any more; then the view has changed. */
-async function isOver() {
-    await look();
-    return shown.user === null;
-}
-
-function show(session, reason) {
-    const { setup, user } = session;
-    let notice = reason;
-    if (code !== null && setup === "done") {
-        code = null;
-        // Whoever has just used it knows.
-        notice ??= user !== null && shown.view === claim ? null : CLAIMED_ALREADY;
-    }
-    if (shown.user !== null && user === null) {
-        notice ??= SESSION_ENDED;
-    }
-    const view = choose(session);
-    const key = JSON.stringify([view.name, setup, user, view === claim ? code : null]);
-    // What somebody is typing stays as long as nothing has changed.
-    if (key === shown.key && notice === null) {
-        return;
-    }
-    const { title, node } = view({ setup, user, code, notice, entered, left, isOver });
-    const isFirst = shown.key === null;
-    shown = { key, user, view };
-    place.replaceChildren(node);
-    document.title = `${title} – tender`;
-    focusIn(node, view, isFirst);
-}
-
-function choose({ setup, authentication, user }) {
-    if (!authentication) {
-        return openToAll;
-    }
-    if (user !== null) {
-        return account;
-    }
-    if (setup === "done") {
-        return logIn;
-    }
-    return setup === "open" && code !== null ? claim : unclaimed;
-}
-
-/** The first field is where one goes on; views that are read first begin at their heading. */
-function focusIn(node, view, isFirst) {
-    const field = view === account ? null : node.querySelector("input");
-    if (field !== null) {
-        const described = [field.getAttribute("aria-describedby"), node.querySelector("#notice")?.id];
-        field.setAttribute("aria-describedby", described.filter(Boolean).join(" "));
-        field.focus();
-    } else if (!isFirst) {
-        node.querySelector("h1").focus();
-    }
+/** What somebody sees who is not let in. */
+function Door() {
+    const { setup } = session.value;
+    const View = setup === "done" ? LogIn : setup === "open" && code.value !== null ? Claim : Unclaimed;
+    return html`
+        <header class="top"><${Brand} /></header>
+        <main><${View} key=${setup} /></main>
+    `;
 }
 
 addEventListener("hashchange", () => {
-    const found = takeCode();
-    if (found !== null) {
-        code = found;
+    if (takeCode()) {
+        look();
+    }
+    router.moved();
+});
+document.addEventListener("visibilitychange", () => {
+    live.visibilityChanged();
+    // Much may have happened while nobody looked: another window logged out, the session ended.
+    if (!document.hidden) {
         look();
     }
 });
-// Much may have happened while nobody looked: another window logged out, the session ended.
-document.addEventListener("visibilitychange", () => document.hidden || look());
 addEventListener("pageshow", (event) => event.persisted && look());
+takeCode();
+router.moved();
 connection.watch(look);
+render(html`<${App} />`, document.getElementById("app"));
 look();

@@ -1,15 +1,21 @@
 // Log in.
 
 import * as api from "../api.js";
-import { card, view } from "../elements.js";
-import { form, nameField, passwordField } from "../forms.js";
+import { Form, NameField, PasswordField } from "../parts/form.js";
+import { Card, Page } from "../parts/page.js";
+import { entered } from "../session.js";
+import { html } from "../ui.js";
 
-export function logIn({ notice, entered }) {
-    const loggingIn = form({
-        fields: [nameField(), passwordField("password", "Password")],
-        label: "Log in",
-        busyLabel: "Logging in…",
-        send: async ({ name, password }) => entered(await api.logIn(name, password)),
-    });
-    return view("Log in", notice, card(loggingIn.node));
+export function LogIn() {
+    const send = async ({ name, password }) => entered(await api.logIn(name, password));
+    return html`
+        <${Page} title="Log in" startsInField isNarrow>
+            <${Card}>
+                <${Form} label="Log in" busyLabel="Logging in…" ...${{ send }}>
+                    <${NameField} />
+                    <${PasswordField} name="password" label="Password" />
+                <//>
+            <//>
+        <//>
+    `;
 }

@@ -1,0 +1,5 @@
+// Uploads that go on, in every view.
+
+export function UploadsInProgress() {
+    return null;
+}
