@@ -1,6 +1,6 @@
 //! `/` and `/static/…`: the pages, whose files are part of the program.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::Write;
 use std::sync::{Arc, LazyLock};
 
@@ -41,11 +41,50 @@ const WINDOW_PROTECTION: (HeaderName, &str) = (HeaderName::from_static("cross-or
 /// The page itself, which has the path `/` and no other.
 const PAGE: &str = "index.html";
 
+/// Where it says that its modules are to be named: else the browser would have to read one to learn of the next.
+const MODULES_PLACE: &str = "<!-- modules -->";
+/// Where the files are, as the page names them.
+const FILES_PLACE: &str = "\"/static/";
+/// Files whose address tells which they are never change.
+const FOR_GOOD: &str = "public, max-age=31536000, immutable";
+/// Asked for again each time, which costs a 304: after an update of the server nobody has an old page.
+const ASKED_FOR_AGAIN: &str = "no-cache";
+
 static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/static");
-static ASSETS: LazyLock<HashMap<&str, Asset>> = LazyLock::new(|| {
-    let assets = files_below(&FILES).into_iter();
-    assets.filter_map(|file| Some((file.path().to_str()?, Asset::of(file)))).collect()
-});
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets::of(files_below(&FILES)));
+
+/// All files, ready to be sent.
+struct Assets {
+    /// Tells these files from those of other versions of the program; the first part of their addresses.
+    edition: String,
+    by_path: HashMap<&'static str, Asset>,
+}
+
+impl Assets {
+    fn of(files: Vec<&'static File<'static>>) -> Self {
+        let named = files.into_iter().filter_map(|file| Some((file.path().to_str()?, file)));
+        // The order of a folder is that of the machine that built the program.
+        let files: BTreeMap<&str, &File<'_>> = named.collect();
+        let mut hash = Sha256::new();
+        for (path, file) in &files {
+            hash.update(format!("{path} {} ", file.contents().len()));
+            hash.update(file.contents());
+        }
+        let edition = hex(&hash.finalize()[..8]);
+        let modules = files.keys().filter(|path| path.ends_with(".js"));
+        let modules: Vec<String> =
+            modules.map(|path| format!("<link rel=\"modulepreload\" href=\"/static/{path}\">")).collect();
+        let write = |file: &'static File<'static>| {
+            if file.path().to_str() != Some(PAGE) {
+                return Bytes::from_static(file.contents());
+            }
+            let text = String::from_utf8_lossy(file.contents()).replace(MODULES_PLACE, &modules.join("\n    "));
+            text.replace(FILES_PLACE, &format!("{FILES_PLACE}{edition}/")).into()
+        };
+        let by_path = files.iter().map(|(path, file)| (*path, Asset::of(file, write(file)))).collect();
+        Self { edition, by_path }
+    }
+}
 
 /// A file, ready to be sent.
 struct Asset {
@@ -62,10 +101,9 @@ struct Representation {
 }
 
 impl Asset {
-    fn of(file: &'static File<'static>) -> Self {
+    fn of(file: &File<'_>, plain: Bytes) -> Self {
         let media_type = mime_guess::from_path(file.path()).first_or_octet_stream();
         let charset = if media_type.type_() == mime::TEXT { "; charset=utf-8" } else { "" };
-        let plain = Bytes::from_static(file.contents());
         let compressed = compress(&plain).filter(|compressed| compressed.len() < plain.len() / 10 * 9);
         Self {
             content_type: format!("{media_type}{charset}"),
@@ -75,7 +113,7 @@ impl Asset {
     }
 
     /// The reply to a request for this file.
-    fn answer(&self, api: &Api, head: &Head) -> Result<Response, ApiError> {
+    fn answer(&self, api: &Api, head: &Head, cache_control: &'static str) -> Result<Response, ApiError> {
         let compressed = self.compressed.as_ref().filter(|_| accepts_gzip(&head.headers));
         let chosen = compressed.unwrap_or(&self.plain);
         let entity_tag: ETag = format!("\"{}\"", chosen.sha256).parse().map_err(ApiError::internal)?;
@@ -87,8 +125,7 @@ impl Asset {
         let protection = PROTECTION.into_iter().chain(api.addresses.is_secure(head).then_some(WINDOW_PROTECTION));
         headers.extend(protection.map(|(name, value)| (name, HeaderValue::from_static(value))));
         headers.typed_insert(entity_tag);
-        // Asked for again each time, which costs a 304: after an update of the server nobody has an old page.
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static(cache_control));
         if self.compressed.is_some() {
             headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         }
@@ -107,17 +144,22 @@ impl Asset {
 
 impl Representation {
     fn of(bytes: Bytes) -> Self {
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(&Sha256::digest(&bytes));
         Self { bytes, sha256 }
     }
 }
 
 /// The name of a file that there is, in a URL: letter by letter, so that no spelling of a path leads anywhere else.
-pub struct AssetName(&'static Asset);
+/// With the edition before it, it is one that never changes.
+pub struct AssetName(&'static Asset, &'static str);
 
 impl PathParameter for AssetName {
     fn parse(text: &str) -> Option<Self> {
-        (text != PAGE).then(|| ASSETS.get(text))?.map(Self)
+        let in_edition = text.strip_prefix(&ASSETS.edition).and_then(|rest| rest.strip_prefix('/'));
+        let path = in_edition.unwrap_or(text);
+        let cache_control = if in_edition.is_some() { FOR_GOOD } else { ASKED_FOR_AGAIN };
+        let asset = (path != PAGE).then(|| ASSETS.by_path.get(path))??;
+        Some(Self(asset, cache_control))
     }
 }
 
@@ -131,8 +173,8 @@ pub fn prepare() {
 /// - 200: the page
 /// - 304: the browser has it (`If-None-Match`)
 pub async fn page(api: Arc<Api>, _: Anonymous, (): (), request: Request) -> Result<Response, ApiError> {
-    let page = ASSETS.get(PAGE).ok_or_else(|| ApiError::internal("the program was built without its page"))?;
-    page.answer(&api, &request.head)
+    let page = ASSETS.by_path.get(PAGE).ok_or_else(|| ApiError::internal("the program was built without its page"))?;
+    page.answer(&api, &request.head, ASKED_FOR_AGAIN)
 }
 
 /// `GET /static/{name...}`, also `HEAD`
@@ -140,11 +182,16 @@ pub async fn page(api: Arc<Api>, _: Anonymous, (): (), request: Request) -> Resu
 /// - 200: a file that the page needs
 /// - 304: the browser has it (`If-None-Match`)
 pub async fn file(api: Arc<Api>, _: Anonymous, name: AssetName, request: Request) -> Result<Response, ApiError> {
-    name.0.answer(&api, &request.head)
+    let AssetName(asset, cache_control) = name;
+    asset.answer(&api, &request.head, cache_control)
 }
 
 fn files_below(folder: &'static Dir<'static>) -> Vec<&'static File<'static>> {
     folder.files().chain(folder.dirs().flat_map(files_below)).collect()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn compress(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -38,6 +38,13 @@ fn files() -> BTreeMap<String, Vec<u8>> {
     found
 }
 
+/// The same as they are served: the page is told where the others are.
+async fn served(server: &TestServer) -> BTreeMap<String, Vec<u8>> {
+    let mut files = files();
+    files.insert("/".to_owned(), get(server, "/", &[]).await.body);
+    files
+}
+
 async fn ask(server: &TestServer, method: Method, path: &str, headers: &[(&str, &str)]) -> Reply {
     let anonymous = server.anonymous();
     let request = anonymous.request(method, path);
@@ -58,6 +65,13 @@ fn assert_protected(reply: &Reply) {
     assert_eq!(reply.header("cache-control"), "no-cache");
 }
 
+/// The first part of the addresses that the page names.
+async fn edition(server: &TestServer) -> String {
+    let page = String::from_utf8(get(server, "/", &[]).await.body).unwrap();
+    let main = page.split('"').find(|quoted| quoted.ends_with("/main.js")).unwrap();
+    main.strip_prefix("/static/").unwrap().strip_suffix("/main.js").unwrap().to_owned()
+}
+
 #[tokio::test]
 async fn on_encrypted_connections_pages_keep_their_window_to_themselves() {
     let server = TestServer::start_with(|config| config.trusted_proxies = vec!["127.0.0.1/32".parse().unwrap()]).await;
@@ -68,7 +82,7 @@ async fn on_encrypted_connections_pages_keep_their_window_to_themselves() {
 #[tokio::test]
 async fn every_file_is_served_as_it_is() {
     let server = TestServer::start().await;
-    for (path, contents) in files() {
+    for (path, contents) in served(&server).await {
         let reply = get(&server, &path, &[]).await;
         assert_eq!(reply.status, 200, "{path}");
         assert_eq!(reply.body, contents, "{path}: was the program built after the file was changed?");
@@ -80,6 +94,8 @@ async fn every_file_is_served_as_it_is() {
             Some("js") => "text/javascript; charset=utf-8",
             Some("css") => "text/css; charset=utf-8",
             Some("svg") => "image/svg+xml",
+            Some("txt") => "text/plain; charset=utf-8",
+            Some("md") => "text/markdown; charset=utf-8",
             Some(other) => panic!("which media type has .{other}?"),
         };
         assert_eq!(reply.header("content-type"), media_type, "{path}");
@@ -91,7 +107,7 @@ async fn every_file_is_served_as_it_is() {
 async fn those_who_take_gzip_get_it_and_all_of_it_is_small() {
     let server = TestServer::start().await;
     let mut total = 0;
-    for (path, contents) in files() {
+    for (path, contents) in served(&server).await {
         let (plain, compressed) =
             (get(&server, &path, &[]).await, get(&server, &path, &[("Accept-Encoding", "gzip, br")]).await);
         total += compressed.body.len();
@@ -230,21 +246,57 @@ async fn no_spelling_of_a_path_leads_out_of_the_pages() {
 }
 
 #[tokio::test]
-async fn the_page_names_every_file_that_it_needs() {
-    let files = files();
-    let page = String::from_utf8(files["/"].clone()).unwrap();
-    for path in files.keys().filter(|path| *path != "/") {
-        assert!(page.contains(&format!("\"{path}\"")), "index.html does not name {path}: one more round trip");
+async fn the_page_names_every_file_that_it_needs_by_an_address_for_good() {
+    let (files, server) = (files(), TestServer::start().await);
+    let (page, edition) = (get(&server, "/", &[]).await.body, edition(&server).await);
+    let page = String::from_utf8(page).unwrap();
+    assert!(edition.len() == 16 && !edition.contains('/'), "{edition}");
+    for (path, contents) in files.iter().filter(|(path, _)| *path != "/") {
+        let for_good = path.replacen("/static/", &format!("/static/{edition}/"), 1);
+        let is_code = path.ends_with(".js") || path.ends_with(".css");
+        assert!(
+            !is_code || page.contains(&format!("\"{for_good}\"")),
+            "index.html does not name {for_good}: one more round trip"
+        );
+        let reply = get(&server, &for_good, &[]).await;
+        assert_eq!(
+            (reply.status, reply.header("cache-control")),
+            (200, "public, max-age=31536000, immutable"),
+            "{path}"
+        );
+        assert_eq!(&reply.body, contents, "{path}");
     }
     for quoted in page.split('"').filter(|quoted| quoted.starts_with("/static/")) {
-        assert!(files.contains_key(quoted), "index.html names {quoted}, which is not there");
+        let path = quoted.replacen(&format!("{edition}/"), "", 1);
+        assert!(quoted.contains(&edition) && files.contains_key(&path), "index.html names {quoted}");
     }
-    for (path, contents) in &files {
+    let other = "0".repeat(16);
+    assert_eq!(get(&server, &format!("/static/{other}/main.js"), &[]).await.status, 404, "of another version");
+}
+
+#[test]
+fn nothing_of_the_page_leads_elsewhere_or_makes_markup_of_text() {
+    for (path, contents) in files().iter().filter(|(path, _)| !path.starts_with("/static/vendor/")) {
         let text = String::from_utf8(contents.clone()).unwrap();
         let elsewhere = text.replace("http://www.w3.org/2000/svg", "");
         assert!(!elsewhere.contains("http://") && !elsewhere.contains("https://"), "{path} leads elsewhere");
-        for markup in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "style="] {
+        let markups =
+            ["innerHTML", "InnerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "style=\""];
+        for markup in markups {
             assert!(!text.contains(markup), "{path} has {markup}");
         }
+    }
+}
+
+#[test]
+fn libraries_are_what_their_table_says() {
+    let files = files();
+    let vendored = |path: &&String| path.starts_with("/static/vendor/") && path.ends_with(".js");
+    let table = String::from_utf8(files["/static/vendor/README.md"].clone()).unwrap();
+    for path in files.keys().filter(vendored) {
+        let name = path.strip_prefix("/static/vendor/").unwrap();
+        let row = table.lines().find(|line| line.starts_with(&format!("| `{name}` |")));
+        let row = row.unwrap_or_else(|| panic!("{name} is not in the table"));
+        assert!(row.ends_with(&format!("| `{}` |", sha256(&files[path]))), "{row}");
     }
 }
