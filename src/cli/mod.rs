@@ -12,6 +12,7 @@ mod user;
 mod webhook;
 mod why;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
@@ -50,9 +51,14 @@ enum Command {
     Webhook(webhook::WebhookArguments),
 }
 
-/// Runs what the command line says.
+/// Runs what this process' command line says.
 pub fn run() -> ExitCode {
-    let matches = match CommandLine::command().try_get_matches() {
+    run_command_line(std::env::args_os())
+}
+
+/// Runs a command line; its first word is the name of the program.
+pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
+    let matches = match CommandLine::command().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) => return usage(&error),
     };

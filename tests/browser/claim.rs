@@ -33,10 +33,11 @@ async fn the_code_stays_in_the_page() {
     let Some(browser) = Browser::start().await else { return };
     let server = Server::start().await;
     let tab = browser.somebody().await;
-    tab.claim(&server.claim_url(), "anna", "correct horse").await;
+    tab.open(&server.claim_url(), "Claim this server").await;
     let code = server.claim_code();
     assert_eq!(tab.value::<String>("location.href").await, format!("{}/", server.url()));
     assert_eq!(tab.value::<usize>("history.length").await, 2, "the empty page and ours: none with the code");
+    tab.claim_here("anna", "correct horse").await;
     assert!(!tab.urls().iter().any(|url| url.contains(&code)));
     assert!(tab.urls().len() > 5 && !tab.heads().is_empty() && !tab.heads().contains(&code));
     assert!(!tab.heads().to_lowercase().contains("\"referer\""), "{}", tab.heads());
@@ -126,8 +127,10 @@ async fn without_authentication_the_page_warns() {
     let Some(browser) = Browser::start().await else { return };
     let server = Server::start_without_authentication().await;
     let tab = browser.somebody().await;
-    tab.open(&server.url(), "Authentication is off").await;
-    tab.shows("Everybody who reaches this server may do everything.").await;
+    tab.open(&server.url(), "Overview").await;
+    tab.shows("Authentication is off: everybody who reaches this server may do everything.").await;
+    tab.go("account", "Account").await;
+    tab.shows("start the server without --no-api-auth").await;
     tab.is_clean(&server.url()).await;
     browser.stop().await;
 }

@@ -9,9 +9,10 @@ use crate::tab::Tab;
 const SIZES: [(i64, i64); 2] = [(1280, 800), (360, 640)];
 const SCHEMES: [&str; 2] = ["light", "dark"];
 
-/// What is wrong with what is shown now.
+/// What is wrong with what is shown now, by our own rules and by those of axe.
 async fn faults(tab: &Tab) -> Vec<String> {
-    tab.value(include_str!("inspect.js")).await
+    let ours: Vec<String> = tab.value(include_str!("inspect.js")).await;
+    ours.into_iter().chain(tab.violations().await).collect()
 }
 
 /// Looks at what is shown now in every size and scheme.
@@ -74,7 +75,8 @@ async fn views_that_only_say_something_are_readable_everywhere() {
     let Some(browser) = Browser::start().await else { return };
     let tab = browser.somebody().await;
     let server = Server::start_without_authentication().await;
-    tab.open(&server.url(), "Authentication is off").await;
+    tab.open(&server.url(), "Overview").await;
+    tab.go("account", "Account").await;
     look(&tab, "open-to-all").await;
     let server = Server::start().await;
     server.time.advance(Duration::from_secs(30 * 60));

@@ -8,6 +8,7 @@ mod account;
 mod browser;
 mod claim;
 mod connection;
+mod fleet;
 mod log_in;
 mod looks;
 mod server;

@@ -7,6 +7,9 @@ use tempfile::TempDir;
 use tender::app::{App, Running, StartError};
 use tender::clock::{Clock, ManualTime};
 use tender::config::Config;
+use tender::domain::{Action, Actor, ActorKind, Deed, Scope};
+use tender::installation::Installation;
+use tender::usecase::issue_token::issue_token;
 use tokio::net::TcpListener;
 
 /// When the tests take place: 2027-01-15T08:00:00Z.
@@ -48,9 +51,7 @@ impl Server {
         let deadline = Instant::now() + Duration::from_secs(5);
         let running = loop {
             let listener = TcpListener::bind(self.address).await.unwrap();
-            let mut config = Config::in_folder(self.folder.path().join("data"));
-            config.authentication_is_off = self.authentication_is_off;
-            match App::start(config, listener, self.clock.clone()).await {
+            match App::start(self.config(), listener, self.clock.clone()).await {
                 // A test that starts a browser has a copy of all our open files for a moment, the lock among them.
                 Err(StartError::AlreadyRunning(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(2)).await;
@@ -81,6 +82,30 @@ impl Server {
 
     pub fn claim_code(&self) -> String {
         self.claim_code.clone().unwrap()
+    }
+
+    /// A management token, made as `tender token create` does: beside the server.
+    pub async fn token(&self) -> String {
+        let Installation { store, keys, .. } = self.beside();
+        let actor = Actor::new(ActorKind::CommandLine, "tests");
+        let deed = Deed { actor, address: None, action: Action::CreateToken };
+        let scopes = [Scope::ReadWrite].into_iter().collect();
+        let token = issue_token(&store, &keys, "tests".to_owned(), scopes, None, deed).await.unwrap();
+        store.close().await;
+        token
+    }
+
+    /// The installation, opened beside the server as the commands do.
+    pub fn beside(&self) -> Installation {
+        let storage = self.config().storage;
+        let folder = Installation::folder(&storage).unwrap();
+        Installation::open(&folder, storage.secret.as_ref(), self.clock.clone()).unwrap()
+    }
+
+    fn config(&self) -> Config {
+        let mut config = Config::in_folder(self.folder.path().join("data"));
+        config.authentication_is_off = self.authentication_is_off;
+        config
     }
 
     /// The address that the server prints at its start.

@@ -200,10 +200,34 @@ impl Tab {
         self.click("Log in").await;
     }
 
-    /// Waits for the account view of this user.
+    /// Waits until this user is let in.
+    pub async fn is_inside_as(&self, name: &str) {
+        self.becomes("document.querySelector('.user')?.textContent.trim()", name.to_owned()).await;
+    }
+
+    /// Waits until this user is let in, and goes to the account view.
     pub async fn shows_account_of(&self, name: &str) {
-        self.shows_view("Account").await;
+        self.is_inside_as(name).await;
+        self.go("account", "Account").await;
         self.shows(&format!("Logged in as {name}")).await;
+    }
+
+    /// Goes to a view by its address in the page.
+    pub async fn go(&self, place: &str, heading: &str) {
+        self.run(&format!("location.hash = '#/{place}'")).await;
+        self.shows_view(heading).await;
+    }
+
+    /// What axe finds: what people who do not see, or use no mouse, would stumble over.
+    pub async fn violations(&self) -> Vec<String> {
+        if !self.value::<bool>("window.axe !== undefined").await {
+            self.run(include_str!("axe/axe.min.js")).await;
+        }
+        let run = "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map(\
+                   ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' ')}`))";
+        let run = EvaluateParams::builder().expression(run).await_promise(true).return_by_value(true);
+        let found = self.page.execute(run.build().unwrap()).await.unwrap();
+        serde_json::from_value(found.result.result.value.clone().unwrap()).unwrap()
     }
 
     /// Keeps a picture of the whole page, if somebody wants to look at it: in the folder `TENDER_SCREENSHOTS`.
