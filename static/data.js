@@ -27,7 +27,12 @@ export function useData(key, fetch, concerns) {
         return () => fetcher.end();
     }, [key]);
     useEffect(() => {
-        const hear = (message) => (message.type === "reload" || latest.current.concerns(message)) && fetcher.soon();
+        const hear = (message) => {
+            const isAnyway = message.type === "reload" || (message.type === "resumed" && fetcher.isMissing);
+            if (isAnyway || latest.current.concerns(message)) {
+                fetcher.soon();
+            }
+        };
         const isSeen = () => document.hidden || fetcher.catchUp();
         document.addEventListener("visibilitychange", isSeen);
         const deafen = live.listen(hear);
@@ -89,8 +94,11 @@ class Fetcher {
         } catch (error) {
             found = await failed(key, error);
         }
-        if (turn === this.turn && found !== null) {
-            this.show(found);
+        if (turn === this.turn) {
+            this.isMissing = found === null;
+            if (found !== null) {
+                this.show(found);
+            }
         }
     }
 }
@@ -98,7 +106,7 @@ class Fetcher {
 /** What to show of a failure; `null` if that is shown elsewhere. */
 async function failed(key, error) {
     if (error instanceof Unreachable) {
-        // When the server is back, the stream says so, and everything is fetched again.
+        // When the server is back, the stream says so, and this is fetched again.
         connection.lost();
         return null;
     }

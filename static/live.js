@@ -22,8 +22,8 @@ let timer;
 
 /**
  * Has `hear` called with whatever happens: `{type, …}` as events are, `{type: "devices", heard, changed}` or `{type: "devices", many}`
- * for devices that were heard and those that say something else than before, and `{type: "reload"}` when something may have been
- * missed. Returns what ends it.
+ * for devices that were heard and those that say something else than before, `{type: "reload"}` when something may have been missed,
+ * and `{type: "resumed"}` when the server is back and nothing was. Returns what ends it.
  */
 export function listen(hear) {
     listeners.add(hear);
@@ -79,8 +79,8 @@ function greeted({ version, resumed }) {
     versions.value = { first, now: version };
     if (!resumed) {
         recentEvents.value = [];
-        tell({ type: "reload" });
     }
+    tell({ type: resumed ? "resumed" : "reload" });
 }
 
 function happened(event) {

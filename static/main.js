@@ -4,7 +4,7 @@ import * as connection from "./connection.js";
 import * as live from "./live.js";
 import { Said } from "./parts/outcome.js";
 import * as router from "./router.js";
-import { code, isInside, look, session, takeCode } from "./session.js";
+import { code, isInside, look, notice, session, takeCode } from "./session.js";
 import { Brand, Shell } from "./shell.js";
 import { html, render, useEffect } from "./ui.js";
 import { Claim } from "./views/claim.js";
@@ -39,6 +39,8 @@ function Door() {
 addEventListener("hashchange", () => {
     if (takeCode()) {
         look();
+    } else {
+        notice.value = null;
     }
     router.moved();
 });
