@@ -26,7 +26,7 @@ use tender::usecase::issue_token::issue_token;
 use crate::load::Request;
 
 pub const DEVICES: usize = 10_000;
-const GROUPS: usize = 20;
+pub const GROUPS: usize = 20;
 /// Packages lead from v0 to the version of this number.
 pub const PACKAGES_OF_GROUP: usize = 20;
 /// How many packages there are; their identifiers begin at 1.
@@ -231,4 +231,18 @@ fn fill(database: &mut Connection, packages: &Path, now: i64, small: &SignedMess
         tx.execute("INSERT INTO device_presence VALUES (?1, ?2)", params![device + 1, now - 3600]).unwrap();
     }
     tx.commit().unwrap();
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

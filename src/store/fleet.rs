@@ -121,6 +121,26 @@ pub fn count(connection: &Connection) -> Result<u64, StoreError> {
 
 /// The devices that fit, ordered by identifier.
 pub fn matching(connection: &Connection, filter: &Filter) -> Result<Vec<DeviceId>, StoreError> {
+    let (sql, parameters) = matching_sql(filter);
+    let mut statement = connection.prepare_cached(&sql)?;
+    let mut rows = statement.query(parameters.as_slice())?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        let is_found = match &filter.search {
+            None => true,
+            Some(search) => {
+                let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
+                search.finds(Searched { name: text(1)?, mac_address: text(2)?, mac_key: text(3)?, metadata: text(4)? })
+            }
+        };
+        if is_found {
+            found.push(row.get(0)?);
+        }
+    }
+    Ok(found)
+}
+
+fn matching_sql(filter: &Filter) -> (String, Vec<&dyn ToSql>) {
     let Filter { search, group, device_type, version } = filter;
     let mut conditions = vec!["true".to_owned()];
     let mut parameters: Vec<&dyn ToSql> = Vec::new();
@@ -138,22 +158,7 @@ pub fn matching(connection: &Connection, filter: &Filter) -> Result<Vec<DeviceId
     // So that SQLite may use an index alone where nothing else is needed.
     let texts = if search.is_some() { ", name, mac_address, mac_key, metadata" } else { "" };
     let sql = format!("SELECT id{texts} FROM devices WHERE {} ORDER BY id", conditions.join(" AND "));
-    let mut statement = connection.prepare_cached(&sql)?;
-    let mut rows = statement.query(parameters.as_slice())?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        let is_found = match search {
-            None => true,
-            Some(search) => {
-                let text = |column| row.get_ref(column)?.as_str().map_err(rusqlite::Error::from);
-                search.finds(Searched { name: text(1)?, mac_address: text(2)?, mac_key: text(3)?, metadata: text(4)? })
-            }
-        };
-        if is_found {
-            found.push(row.get(0)?);
-        }
-    }
-    Ok(found)
+    (sql, parameters)
 }
 
 /// The places of the devices that are `wanted`, in this order, after this place; at most `limit`.
@@ -165,16 +170,7 @@ pub fn page(
     wanted: impl Fn(DeviceId) -> bool,
     limit: u32,
 ) -> Result<Vec<Place>, StoreError> {
-    let (key, tables) = (order.key(), order.tables());
-    let (beyond, direction) = if is_descending { ("<", "DESC") } else { (">", "ASC") };
-    // The first part is for the index.
-    let condition = match after {
-        Some(_) => format!("{key} {beyond}= ?1 AND ({key} {beyond} ?1 OR devices.id {beyond} ?2)"),
-        None => "true".to_owned(),
-    };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {key}, devices.id FROM {tables} WHERE {condition} ORDER BY {key} {direction}, devices.id {direction}"
-    ))?;
+    let mut statement = connection.prepare_cached(&page_sql(order, is_descending, after.is_some()))?;
     let mut rows = match after {
         Some(place) => statement.query((&place.key, place.device))?,
         None => statement.query([])?,
@@ -189,4 +185,55 @@ pub fn page(
         }
     }
     Ok(places)
+}
+
+fn page_sql(order: Order, is_descending: bool, is_after: bool) -> String {
+    let (key, tables) = (order.key(), order.tables());
+    let (beyond, direction) = if is_descending { ("<", "DESC") } else { (">", "ASC") };
+    // The first part is for the index.
+    let condition = match is_after {
+        true => format!("{key} {beyond}= ?1 AND ({key} {beyond} ?1 OR devices.id {beyond} ?2)"),
+        false => "true".to_owned(),
+    };
+    format!(
+        "SELECT {key}, devices.id FROM {tables} WHERE {condition} ORDER BY {key} {direction}, devices.id {direction}"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How SQLite goes about it.
+    fn plan(connection: &Connection, sql: &str) -> String {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        let steps = statement.query_map([], |row| row.get::<_, String>(3)).unwrap();
+        steps.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
+    }
+
+    #[test]
+    fn pages_and_filters_use_their_indexes() {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch(include_str!("../../schema.sql")).unwrap();
+        let after = Place { key: OrderKey::Text("x".to_owned()), device: DeviceId(1) };
+        for order in [Order::Name, Order::MacAddress, Order::Type, Order::Version] {
+            for is_descending in [false, true] {
+                for after in [None, Some(&after)] {
+                    let plan = plan(&connection, &page_sql(order, is_descending, after.is_some()));
+                    assert!(plan.contains("USING COVERING INDEX") && !plan.contains("B-TREE"), "{order:?}: {plan}");
+                    assert_eq!(after.is_some(), plan.contains("SEARCH"), "{order:?}: {plan}");
+                }
+            }
+        }
+        let some = Some("x".to_owned());
+        let filters = [
+            (Filter { group: Some(None), ..Filter::default() }, "devices_by_group"),
+            (Filter { device_type: some.clone(), ..Filter::default() }, "devices_by_type"),
+            (Filter { version: some, ..Filter::default() }, "devices_by_version"),
+        ];
+        for (filter, index) in filters {
+            let plan = plan(&connection, &matching_sql(&filter).0);
+            assert!(plan.contains(index) && !plan.contains("B-TREE"), "{plan}");
+        }
+    }
 }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use super::planner::{GroupPlans, Planner};
 use super::track_progress::Tracker;
@@ -78,7 +77,8 @@ pub struct Surveyed {
     states: Box<[(DeviceId, DeviceState)]>,
     /// The generations of assignments and plans in which it was.
     generations: (u64, u64),
-    good_until: Instant,
+    /// As the clock counts what has elapsed.
+    good_until: Duration,
 }
 
 /// Looks at the fleet.
@@ -123,7 +123,7 @@ impl FleetSurvey {
         let mut latest = self.latest.lock().await;
         let changes = [Change::Assignments, Change::Plans].map(|change| store.generations().current(change));
         let generations = (changes[0], changes[1]);
-        let begun = Instant::now();
+        let begun = store.clock().elapsed();
         let is_good = |known: &&Arc<Surveyed>| known.generations == generations && begun < known.good_until;
         if let Some(known) = latest.as_ref().filter(is_good) {
             return Ok(known.clone());
@@ -140,7 +140,8 @@ impl FleetSurvey {
             Ok::<_, StoreError>((roll_call.finish(), states.into_boxed_slice()))
         });
         let (overview, states) = looking.await?;
-        let good_until = Instant::now() + begun.elapsed() * KEPT_TIMES;
+        let ended = store.clock().elapsed();
+        let good_until = ended + ended.saturating_sub(begun) * KEPT_TIMES;
         let surveyed = Arc::new(Surveyed { overview, states, generations, good_until });
         *latest = Some(surveyed.clone());
         Ok(surveyed)
