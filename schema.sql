@@ -40,6 +40,13 @@ CREATE TABLE devices (
 
 CREATE INDEX devices_by_group ON devices (group_id);
 
+-- What lists of devices are ordered by; of long texts the beginning.
+CREATE INDEX devices_by_name ON devices (name COLLATE NOCASE);
+
+CREATE INDEX devices_by_type ON devices (substr(coalesce(metadata ->> '$."rdfm.hardware.devtype"', ''), 1, 64));
+
+CREATE INDEX devices_by_version ON devices (substr(coalesce(metadata ->> '$."rdfm.software.version"', ''), 1, 64));
+
 -- When each device was last heard. Apart from devices: it changes with every poll, and a row here is a few bytes, so
 -- that writing those of ten thousand devices touches some dozen pages.
 CREATE TABLE device_presence (

@@ -27,6 +27,7 @@ use crate::usecase::log_in::LoginError;
 use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
 use crate::usecase::scrub::Scrubber;
+use crate::usecase::survey_fleet::FleetSurvey;
 use crate::usecase::sweep::{mark_incomplete, sweep};
 use crate::usecase::track_progress::Tracker;
 use crate::usecase::watch_concerns::ConcernWatch;
@@ -136,6 +137,7 @@ impl App {
             downloads: Downloads::new(config.downloads, store.clock().clone()),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             download_urls: config.download_urls,
+            survey: FleetSurvey::new(config.silent_after),
             authentication_is_off: config.authentication_is_off,
             ..Api::new(store.clone(), packages, keys, tracker.clone())
         });

@@ -91,6 +91,11 @@ impl Clock {
         lock(&self.start).count_on(self.source.elapsed())
     }
 
+    /// Time since an arbitrary moment, as finely as the machine counts, for how long something takes.
+    pub fn elapsed(&self) -> Duration {
+        self.source.elapsed()
+    }
+
     /// The date, if anybody knows it: nobody does before the wall clock is set. For what depends on the hour of the day.
     pub fn known_date(&self) -> Option<Timestamp> {
         (!self.is_unset()).then(|| self.now())

@@ -19,14 +19,14 @@ use tempfile::TempDir;
 use tender::auth::{Keys, device_token};
 use tender::clock::Clock;
 use tender::config::StorageConfig;
-use tender::domain::{Action, Actor, ActorKind, Deed, Device, MacAddress, Scope};
+use tender::domain::{Action, Actor, ActorKind, Deed, Device, DeviceId, MacAddress, Scope};
 use tender::installation::Installation;
 use tender::usecase::issue_token::issue_token;
 
 use crate::load::Request;
 
 pub const DEVICES: usize = 10_000;
-const GROUPS: usize = 20;
+pub const GROUPS: usize = 20;
 /// Packages lead from v0 to the version of this number.
 pub const PACKAGES_OF_GROUP: usize = 20;
 /// How many packages there are; their identifiers begin at 1.
@@ -102,7 +102,9 @@ impl Fleet {
         wanted
             .map(|device| {
                 let mac_address = MacAddress::parse(&mac_address(device)).unwrap();
-                let token = device_token::issue(&self.keys, &mac_address, issued).unwrap();
+                let device_id = Some(DeviceId(device as i64 + 1));
+                let holder = device_token::Holder { mac_address, device: device_id };
+                let token = device_token::issue(&self.keys, &holder, issued).unwrap();
                 let authorization = format!("Authorization: Bearer token={token}\r\n");
                 let body = serde_json::to_vec(&reported(device)).unwrap();
                 Request::post("/api/v1/update/check", &authorization, &body)
@@ -229,4 +231,18 @@ fn fill(database: &mut Connection, packages: &Path, now: i64, small: &SignedMess
         tx.execute("INSERT INTO device_presence VALUES (?1, ?2)", params![device + 1, now - 3600]).unwrap();
     }
     tx.commit().unwrap();
+}
+
+/// Copies a folder with all that is in it.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

@@ -13,6 +13,7 @@
 //! - **device list**: time from the request's first byte to the reply's last. The yardstick writes the same bytes from memory
 //!   with serde_json.
 //! - **preview**: what a policy would mean for a group of 100,000 devices at 21 versions, on a copy of the data.
+//! - **fleet**: pages of 100 devices of 10,000 and of 100,000, searched, filtered and sorted, and the fleet in numbers.
 //! - **start**: from making the process to its first answer, the database's pages being in the operating system's cache.
 //! - **memory**: resident memory as the kernel counts it, the program's own pages included. Peaks are the kernel's too, not
 //!   samples.
@@ -26,7 +27,7 @@
 //!   writes the same bytes to a file of the same file system and puts them on disk, without a look at them.
 //!
 //! Missing a target is told, and does not fail the run. After `cargo bench --`, `--upload MIB` sets the size of the upload whose
-//! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, preview, start, memory,
+//! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, preview, fleet, start, memory,
 //! writes, uploads, downloads.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot measure ends there and then")]
@@ -36,6 +37,7 @@ mod bare_route;
 mod bare_sink;
 mod downloads;
 mod fleet;
+mod fleet_pages;
 mod load;
 mod memory;
 mod nginx;
@@ -94,6 +96,7 @@ fn main() {
     part("authorization", &|| replies::authorizations(&fleet));
     part("list", &|| replies::device_list(&fleet));
     part("preview", &|| preview::of_large_group(&fleet));
+    part("fleet", &|| fleet_pages::of_fleets(&fleet));
     part("start", &|| replies::starts(&fleet));
     part("memory", &|| memory::of_fleet(&fleet));
     part("memory", &|| uploads::memory(&fleet, options.upload_mebibytes));

@@ -1,13 +1,12 @@
 //! How long it takes to preview what a policy would mean for a large group.
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
-use crate::fleet::{Fleet, PACKAGES_OF_GROUP};
+use crate::fleet::{Fleet, PACKAGES_OF_GROUP, copy};
 use crate::load::{self, Request};
 use crate::process::Server;
 use crate::table::{Row, mebibytes, median, milliseconds};
@@ -86,17 +85,4 @@ fn fill(database: &Path) -> i64 {
     }
     tx.commit().unwrap();
     group
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

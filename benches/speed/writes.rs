@@ -12,7 +12,8 @@ use rusqlite::{Connection, OpenFlags};
 use tender::clock::{Clock, ManualTime};
 use tender::domain::{DeviceReport, Metadata};
 use tender::store::Store;
-use tender::usecase::check_update::{Planner, check_update};
+use tender::usecase::check_update::check_update;
+use tender::usecase::planner::Planner;
 use tender::usecase::track_progress::Tracker;
 
 use crate::fleet::{DEVICES, Fleet, reported};
@@ -93,7 +94,7 @@ async fn poll(store: &Store, time: &ManualTime) {
         for device in 0..DEVICES {
             let metadata: Metadata = serde_json::from_value(reported(device)).unwrap();
             let report = DeviceReport::for_update_check(metadata).unwrap();
-            check_update(store, &planner, &tracker, report, Some(ADDRESS)).await.unwrap();
+            check_update(store, &planner, &tracker, report, None, Some(ADDRESS)).await.unwrap();
         }
     }
 }

@@ -17,6 +17,7 @@ use tracing_subscriber::filter::Targets;
 
 use crate::auth::Secret;
 use crate::domain::downloads::DownloadLimits;
+use crate::domain::fleet::DEFAULT_SILENT_AFTER;
 use crate::domain::{AuditRetention, ByteSize, DownloadUrls, LocalHours, ScrubPlan, StorageLimits};
 use downloads::download_limits;
 use hours::{local_hours, time_zone};
@@ -93,6 +94,8 @@ pub struct Config {
     pub downloads: DownloadLimits,
     /// How long the end may take.
     pub drain_timeout: Duration,
+    /// After how long a device that is not heard counts as silent.
+    pub silent_after: Duration,
     /// How much may be stored.
     pub storage_limits: StorageLimits,
     /// How long an upload that nobody goes on with is kept.
@@ -146,6 +149,7 @@ impl Config {
             max_connections: DEFAULT_CONNECTIONS,
             downloads: DownloadLimits::default(),
             drain_timeout: DEFAULT_DRAIN,
+            silent_after: DEFAULT_SILENT_AFTER,
             storage_limits: StorageLimits::default(),
             upload_lifetime: DEFAULT_UPLOAD_LIFETIME,
             audit_retention: AuditRetention::default(),
@@ -199,6 +203,7 @@ impl Config {
                 .drain_timeout
                 .as_deref()
                 .map_or(Ok(DEFAULT_DRAIN), |text| duration("drain_timeout", text))?,
+            silent_after: silent_after(options.silent_after.as_deref())?,
             storage_limits: StorageLimits {
                 reserve: size("storage_reserve", options.storage_reserve.as_deref())?,
                 package: size("max_package_size", options.max_package_size.as_deref())?,
@@ -303,6 +308,11 @@ fn duration(name: &str, text: &str) -> Result<Duration, ConfigError> {
         .or_else(|_| refuse(format!("{name} = \"{text}\" is not a duration, such as 30s or 5min")))
 }
 
+fn silent_after(text: Option<&str>) -> Result<Duration, ConfigError> {
+    let duration = text.map_or(Ok(DEFAULT_SILENT_AFTER), |text| duration("silent_after", text))?;
+    if duration < Duration::from_secs(1) { refuse("silent_after must be at least 1s") } else { Ok(duration) }
+}
+
 fn size(name: &str, text: Option<&str>) -> Result<Option<ByteSize>, ConfigError> {
     text.map(str::parse).transpose().or_else(|invalid| refuse(format!("{name}: {invalid}")))
 }
@@ -368,7 +378,7 @@ mod tests {
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = command();
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 32);
+        assert_eq!(options.len(), 33);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -492,6 +502,8 @@ mod tests {
             "download_urls = \"secret\"",
             "trusted_proxies = [\"everybody\"]",
             "drain_timeout = \"soon\"",
+            "silent_after = \"late\"",
+            "silent_after = \"0s\"",
             "max_store_size = \"much\"",
             "upload_lifetime = \"soon\"",
             "audit_age = \"0s\"",

@@ -79,6 +79,9 @@ pub struct ServeOptions {
     /// How long downloads may go on after the server was told to stop [default: 30s]
     #[arg(long, env = "TENDER_DRAIN_TIMEOUT", value_name = "DURATION")]
     pub(super) drain_timeout: Option<String>,
+    /// How long a device is not heard until it is shown as silent [default: 1h]
+    #[arg(long, env = "TENDER_SILENT_AFTER", value_name = "DURATION")]
+    pub(super) silent_after: Option<String>,
     /// Room that uploads leave free, such as 1GiB [default: 256MiB, or 5 % of the file system if that is more]
     #[arg(long, env = "TENDER_STORAGE_RESERVE", value_name = "SIZE")]
     pub(super) storage_reserve: Option<String>,
@@ -221,6 +224,7 @@ impl ServeOptions {
             download_rate_device: self.download_rate_device.or(other.download_rate_device),
             max_downloads: self.max_downloads.or(other.max_downloads),
             drain_timeout: self.drain_timeout.or(other.drain_timeout),
+            silent_after: self.silent_after.or(other.silent_after),
             storage_reserve: self.storage_reserve.or(other.storage_reserve),
             max_package_size: self.max_package_size.or(other.max_package_size),
             max_store_size: self.max_store_size.or(other.max_store_size),

@@ -55,6 +55,12 @@ named!(
     ResumeGroup = "group.resume",
     /// A device that paused after failures does not any more.
     ReleaseDevice = "device.release",
+    /// A device was given a name.
+    SetDeviceName = "device.name",
+    /// Devices were moved to a group, or out of theirs.
+    AssignDevices = "device.assign",
+    /// A device was removed.
+    RemoveDevices = "device.remove",
     /// Somebody became the first administrator.
     Claim = "claim",
     /// Somebody logged in.

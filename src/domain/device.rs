@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use super::{DeviceId, GroupId, Invalid, Metadata, Timestamp, keys};
+use super::{DeviceId, GroupId, Invalid, KeyFingerprint, Metadata, Timestamp, keys};
 
 const MAC_ADDRESS_MAX_CHARACTERS: usize = 64;
+const DEVICE_NAME_MAX_CHARACTERS: usize = 100;
 
 /// A device's identity, as it spells it: a MAC address, or any printable text of up to 64 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,8 +15,11 @@ pub struct MacAddress(Box<str>);
 impl MacAddress {
     /// Takes what a device or a script wrote. Refuses empty, overlong and unprintable text.
     pub fn parse(text: &str) -> Result<Self, Invalid> {
-        let printable = text.chars().all(|character| !character.is_control() && !is_invisible(character));
-        if text.is_empty() || text.trim() != text || !printable || text.chars().count() > MAC_ADDRESS_MAX_CHARACTERS {
+        if text.is_empty()
+            || text.trim() != text
+            || !is_printable(text)
+            || text.chars().count() > MAC_ADDRESS_MAX_CHARACTERS
+        {
             return Err(Invalid::new(format!(
                 "the MAC address must be printable text of 1 to {MAC_ADDRESS_MAX_CHARACTERS} characters"
             )));
@@ -32,6 +36,10 @@ impl MacAddress {
     pub fn key(&self) -> MacKey {
         MacKey::of(&self.0)
     }
+}
+
+fn is_printable(text: &str) -> bool {
+    text.chars().all(|character| !character.is_control() && !is_invisible(character))
 }
 
 /// Characters that are not seen, or change how others are: one address could look like another to the person who accepts
@@ -74,6 +82,35 @@ impl MacKey {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A stored key with colons between its bytes; `None` if it is no MAC address but other text.
+    pub(super) fn separated(key: &str) -> Option<String> {
+        let is_address = key.len() == 12 && key.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let bytes = || (0..6).map(|byte| &key[2 * byte..2 * byte + 2]);
+        is_address.then(|| bytes().collect::<Vec<_>>().join(":"))
+    }
+}
+
+/// A name that people give a device.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceName(Box<str>);
+
+impl DeviceName {
+    /// Takes what a person wrote, without blanks around it. Refuses empty, overlong and unprintable text.
+    pub fn parse(text: &str) -> Result<Self, Invalid> {
+        let text = text.trim();
+        if !is_printable(text) || !(1..=DEVICE_NAME_MAX_CHARACTERS).contains(&text.chars().count()) {
+            return Err(Invalid::new(format!(
+                "a device's name must be printable text of 1 to {DEVICE_NAME_MAX_CHARACTERS} characters"
+            )));
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 /// A registered device.
@@ -95,6 +132,12 @@ pub struct Device {
     pub last_access: Option<Timestamp>,
     /// The accepted public key, in the PEM that the device sent.
     pub public_key: Option<String>,
+    /// The fingerprint of that key.
+    pub key_fingerprint: Option<KeyFingerprint>,
+    /// When a person accepted it.
+    pub accepted: Timestamp,
+    /// How many seconds its clock was ahead when it last authorized; `None`: it has not since the start.
+    pub clock_skew_seconds: Option<i64>,
 }
 
 impl Device {
@@ -179,6 +222,15 @@ mod tests {
             assert!(MacAddress::parse(text).is_err(), "{text:?}");
         }
         assert!(MacAddress::parse(&"ü".repeat(64)).is_ok());
+    }
+
+    #[test]
+    fn a_name_is_what_people_can_read() {
+        assert_eq!(DeviceName::parse("  Pump 7 ").unwrap().as_str(), "Pump 7");
+        assert!(DeviceName::parse(&"ü".repeat(100)).is_ok());
+        for text in ["", "  ", "a\nb", "a\u{202e}b", &"x".repeat(101)] {
+            assert!(DeviceName::parse(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -35,6 +35,10 @@ named! {
     DeviceReleased = "device.released",
     /// A registration was accepted.
     DeviceAccepted = "device.accepted",
+    /// A person changed something about devices.
+    DeviceChanged = "device.changed",
+    /// A person removed devices.
+    DeviceRemoved = "device.removed",
     /// Too many devices of a group failed: nothing more is offered there.
     GroupHalted = "group.halted",
     /// A person had offers go on in a group.
@@ -75,6 +79,18 @@ impl From<AttemptOutcome> for EventType {
         }
     }
 }
+
+/// What of a device a person changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DeviceChange {
+    /// Its name.
+    Name,
+    /// The group that it is in from now on.
+    Group(Option<GroupId>),
+}
+
+/// How many devices one event names at most: of more, there are several.
+const DEVICES_OF_EVENT: usize = 1000;
 
 /// Something that happened, without its date.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,6 +153,21 @@ impl Event {
     pub fn device_accepted(device: DeviceId, mac_address: &MacAddress, key: KeyFingerprint) -> Self {
         let data = json!({ "device": device, "mac_address": mac_address.as_str(), "key_fingerprint": key.to_string() });
         Self::new(EventType::DeviceAccepted, data)
+    }
+
+    /// A person changed this about devices.
+    pub fn devices_changed(devices: &[DeviceId], change: &DeviceChange) -> Vec<Self> {
+        let data = |devices: &[DeviceId]| match change {
+            DeviceChange::Name => json!({ "devices": devices, "what": "name" }),
+            DeviceChange::Group(group) => json!({ "devices": devices, "what": "group", "group": group }),
+        };
+        devices.chunks(DEVICES_OF_EVENT).map(|devices| Self::new(EventType::DeviceChanged, data(devices))).collect()
+    }
+
+    /// A person removed devices.
+    pub fn devices_removed(devices: &[DeviceId]) -> Vec<Self> {
+        let event = |devices| Self::new(EventType::DeviceRemoved, json!({ "devices": devices }));
+        devices.chunks(DEVICES_OF_EVENT).map(event).collect()
     }
 
     /// A person had offers go on in a group.
@@ -271,7 +302,7 @@ mod tests {
             let filter = EventFilter::parse(names).unwrap();
             EventType::ALL.iter().filter(|kind| filter.takes(**kind)).map(|kind| kind.name()).collect::<Vec<_>>()
         };
-        assert_eq!(wanted(&["group.halted", "device.*"]).len(), 4);
+        assert_eq!(wanted(&["group.halted", "device.*"]).len(), 6);
         assert_eq!(wanted(&["group"]), ["group.halted", "group.resumed"]);
         assert_eq!(wanted(&["attempt"]), wanted(&["attempt.*"]));
         for names in [&["groups"][..], &["group.*.x"], &["*"], &[""], &[]] {

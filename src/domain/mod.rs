@@ -16,6 +16,7 @@ mod download_urls;
 pub mod downloads;
 mod event;
 pub mod explanation;
+pub mod fleet;
 mod group;
 mod hours;
 mod ids;
@@ -30,6 +31,7 @@ mod registration;
 pub mod resolver;
 pub mod rollout;
 mod scope;
+mod search;
 mod timestamp;
 
 pub use account::{ClientName, CredentialHash, PasswordHash, Role, UserName};
@@ -38,9 +40,9 @@ pub use audit::{Action, Actor, ActorKind, AuditEntry, AuditRecord, AuditRetentio
 pub use backoff::Backoff;
 pub use byte_size::ByteSize;
 pub use concern::Concern;
-pub use device::{Device, DeviceReport, MacAddress, MacKey};
+pub use device::{Device, DeviceName, DeviceReport, MacAddress, MacKey};
 pub use download_urls::DownloadUrls;
-pub use event::{Event, EventFilter, EventRecord, EventType};
+pub use event::{DeviceChange, Event, EventFilter, EventRecord, EventType};
 pub use group::{Group, GroupMetadata, GroupState, MembershipChange};
 pub use hours::{Hours, LocalHours, TimeZone};
 pub use ids::{AttemptId, DeviceId, GroupId, Identifier, PackageId, UserId};
@@ -50,6 +52,7 @@ pub use package::{Package, PackageDescription, Sha256Digest, StorageDirectory, S
 pub use policy::Policy;
 pub use registration::{KeyFingerprint, Registration};
 pub use scope::{Scope, Scopes};
+pub use search::{Search, Searched};
 pub use timestamp::Timestamp;
 
 use std::borrow::Cow;

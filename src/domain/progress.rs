@@ -392,13 +392,14 @@ impl Progress {
         has_failed
     }
 
-    /// A device is gone.
+    /// A device is gone, and its attempt with it: nobody is told of an end.
     pub fn forget_device(&mut self, device: DeviceId) {
         self.live.remove(device);
         self.installed.remove(&device);
         self.release(device);
         for group in self.groups.values_mut() {
             group.tally.forget(device);
+            group.told.retain(|(told, _)| *told != device);
         }
     }
 

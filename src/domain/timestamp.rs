@@ -34,6 +34,11 @@ impl Timestamp {
         format_rfc3339_seconds(SystemTime::from(self)).to_string()
     }
 
+    /// How many seconds it is from this moment to `other`; negative if that is earlier.
+    pub fn seconds_until(self, other: Self) -> i64 {
+        other.0.saturating_sub(self.0)
+    }
+
     /// How long it is from this moment to `later`; nothing if that is not later.
     pub fn until(self, later: Self) -> Duration {
         Duration::from_secs(u64::try_from(later.0.saturating_sub(self.0)).unwrap_or(0))

@@ -10,7 +10,7 @@ use super::identity::{self, Identity, bearer_token};
 use super::request::Head;
 use crate::auth::device_token;
 use crate::auth::download_url::{self, Verdict};
-use crate::domain::{Action, Actor, Deed, DownloadUrls, MacAddress, Scope, Scopes};
+use crate::domain::{Action, Actor, Deed, DownloadUrls, Scope, Scopes};
 use crate::store::sessions::Session;
 
 /// Lets a caller in, or not.
@@ -103,10 +103,10 @@ pub struct InSession(pub Action);
 pub struct Anonymous;
 
 /// A device that showed a good token.
-pub struct TokenHolder {
+pub struct TokenHolder(
     /// Whose token it is; `None` where authentication is switched off.
-    pub mac_address: Option<MacAddress>,
-}
+    pub Option<device_token::Holder>,
+);
 
 /// A person or script that may look.
 pub struct Operator;
@@ -169,12 +169,12 @@ impl Guard for DeviceOnly {
     /// 401 without a good device token.
     async fn admit(&self, api: &Api, head: &Head) -> Result<TokenHolder, Refusal> {
         if api.authentication_is_off {
-            return Ok(TokenHolder { mac_address: None });
+            return Ok(TokenHolder(None));
         }
         let now = api.store.clock().steady();
-        let mac_address = bearer_token(&head.headers).and_then(|token| device_token::verify(&api.keys, token, now));
-        match mac_address {
-            Some(mac_address) => Ok(TokenHolder { mac_address: Some(mac_address) }),
+        let holder = bearer_token(&head.headers).and_then(|token| device_token::verify(&api.keys, token, now));
+        match holder {
+            Some(holder) => Ok(TokenHolder(Some(holder))),
             None => Err(ApiError::Unauthorized("a valid device token is needed: authorize again").into()),
         }
     }

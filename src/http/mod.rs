@@ -30,9 +30,9 @@ use warp::http::Method;
 
 use crate::auth::Keys;
 use crate::domain::Action::{
-    AcceptDevice, BeginUpload, ChangeGroupDevices, ContinueUpload, CreateGroup, DeleteGroup, DeletePackage,
-    DiscardUpload, GrantToken, IntrospectToken, LogOut, ReleaseDevice, ResumeGroup, RevokeToken, SetGroupPackages,
-    SetGroupPolicy, SetGroupRollout, SetPassword, UploadPackage,
+    AcceptDevice, AssignDevices, BeginUpload, ChangeGroupDevices, ContinueUpload, CreateGroup, DeleteGroup,
+    DeletePackage, DiscardUpload, GrantToken, IntrospectToken, LogOut, ReleaseDevice, RemoveDevices, ResumeGroup,
+    RevokeToken, SetDeviceName, SetGroupPackages, SetGroupPolicy, SetGroupRollout, SetPassword, UploadPackage,
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
 use crate::domain::downloads::DownloadLimits;
@@ -41,13 +41,14 @@ use crate::identity_provider::IdentityProvider;
 use crate::store::{PackageFolder, Store};
 use crate::usecase::audit_log::AuditLog;
 use crate::usecase::authenticate_client::Gatekeeper;
-use crate::usecase::check_update::Planner;
 use crate::usecase::claim::Claim;
 use crate::usecase::hold_back::HoldBack;
 use crate::usecase::log_in::Doorkeeper;
 use crate::usecase::open_packages::OpenPackages;
+use crate::usecase::planner::Planner;
 use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
+use crate::usecase::survey_fleet::FleetSurvey;
 use crate::usecase::track_progress::Tracker;
 pub use device::download::{Downloads, OpenPackage};
 use device::{auth, download, update};
@@ -58,8 +59,8 @@ use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, 
 pub use host::Addresses;
 pub use management::decision::DecisionReply;
 use management::{
-    attempts, audit, decision, devices, groups, package_overview, packages, preview, registrations, rollouts, session,
-    status, tus, uploads, webhooks,
+    attempts, audit, decision, device_changes, devices, fleet, groups, package_overview, packages, preview,
+    registrations, rollouts, session, status, tus, uploads, webhooks,
 };
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
@@ -82,6 +83,8 @@ pub struct Api {
     pub keys: Keys,
     /// The compiled plans.
     pub planner: Planner,
+    /// How the devices of the fleet are.
+    pub survey: FleetSurvey,
     /// How far devices are with what they were offered.
     pub tracker: Arc<Tracker>,
     /// Who is asked about tokens that are not our own.
@@ -122,6 +125,7 @@ impl Api {
             downloads,
             keys,
             planner: Planner::default(),
+            survey: FleetSurvey::default(),
             tracker,
             identity_provider: None,
             hold_back: HoldBack::default(),
@@ -216,6 +220,12 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
         at("/api/tender/v1/webhooks", [on(GET, Management(ReadOnly), webhooks::list)]),
         at("/api/tender/v1/packages", [on(GET, Management(ReadOnly), package_overview::list)]),
+        at("/api/tender/v1/overview", [on(GET, Management(ReadOnly), fleet::overview)]),
+        at("/api/tender/v1/devices", [on(GET, Management(ReadOnly), fleet::list)]),
+        at("/api/tender/v1/devices/assign", [on(POST, Change(ReadWrite, AssignDevices), device_changes::assign)]),
+        at("/api/tender/v1/devices/remove", [on(POST, Change(ReadWrite, RemoveDevices), device_changes::remove)]),
+        at("/api/tender/v1/devices/{device}", [on(GET, Management(ReadOnly), fleet::show)]),
+        at("/api/tender/v1/devices/{device}/name", [on(PUT, Change(ReadWrite, SetDeviceName), device_changes::rename)]),
         at("/api/tender/v1/attempts", [on(GET, Management(ReadOnly), attempts::list)]),
         at("/api/tender/v1/devices/{device}/attempts", [on(GET, Management(ReadOnly), attempts::of_device)]),
         at("/api/tender/v1/devices/{device}/release", [on(POST, Change(ReadWrite, ReleaseDevice), attempts::release)]),

@@ -1,16 +1,21 @@
 //! Accepted devices.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::StoreError;
 use super::convert::Json;
 use super::presence::{Assignment, Presence};
 use super::writer::{Change, WriteTx};
-use crate::domain::{Device, DeviceId, GroupId, KeyFingerprint, MacKey, Metadata, Registration};
+use crate::domain::{
+    Device, DeviceId, DeviceName, GroupId, KeyFingerprint, MacAddress, MacKey, Metadata, Registration, Timestamp,
+};
 
 const SELECT: &str =
-    "SELECT devices.id, mac_address, name, capabilities, metadata, group_id, last_access_at, public_key
-                      FROM devices LEFT JOIN device_presence ON device_id = devices.id";
+    "SELECT devices.id, mac_address, name, capabilities, metadata, group_id, last_access_at, public_key, key_fingerprint,
+                      created_at FROM devices LEFT JOIN device_presence ON device_id = devices.id";
 
 fn from_row(row: &Row<'_>) -> rusqlite::Result<Device> {
     Ok(Device {
@@ -22,6 +27,9 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Device> {
         group: row.get(5)?,
         last_access: row.get(6)?,
         public_key: row.get(7)?,
+        key_fingerprint: row.get(8)?,
+        accepted: row.get(9)?,
+        clock_skew_seconds: None,
     })
 }
 
@@ -65,22 +73,40 @@ pub fn find_by_address(
     }
 }
 
-/// Shows `visit` what each device of a group reports, ordered by identifier, as it is now.
-pub fn for_each_of_group(
+/// A device, as it is counted.
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'a> {
+    /// The device.
+    pub device: DeviceId,
+    /// Its group.
+    pub group: Option<GroupId>,
+    /// What it last reported.
+    pub metadata: &'a Metadata,
+    /// When it was last heard.
+    pub last_access: Option<Timestamp>,
+}
+
+/// Shows `visit` what each device reports, or each of a group, ordered by identifier, as it is now. Ends at the first error.
+pub fn for_each_report(
     connection: &Connection,
     presence: &Presence,
-    group: GroupId,
-    mut visit: impl FnMut(DeviceId, &Metadata),
+    of_group: Option<GroupId>,
+    mut visit: impl FnMut(Report<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let sql = "SELECT id, mac_key, metadata FROM devices WHERE group_id = ?1 ORDER BY id";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([group])?;
+    let condition = if of_group.is_some() { "group_id = ?1" } else { "?1 IS NULL" };
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT id, mac_key, group_id, last_access_at, metadata FROM devices
+         LEFT JOIN device_presence ON device_id = id WHERE {condition} ORDER BY id"
+    ))?;
+    let mut rows = statement.query([of_group])?;
     while let Some(row) = rows.next()? {
-        let (id, mac_key) = (row.get(0)?, row.get(1)?);
-        let is_visited = presence.with_metadata(&mac_key, |reported| visit(id, reported)).is_some();
-        if !is_visited {
-            visit(id, &row.get(2)?);
-        }
+        let (device, mac_key, group) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        // A copy, so that nobody who is heard waits for what `visit` does.
+        let (metadata, last_access) = match presence.report(&mac_key) {
+            Some((metadata, last_access)) => (metadata, Some(last_access)),
+            None => (row.get(4)?, row.get(3)?),
+        };
+        visit(Report { device, group, metadata: &metadata, last_access })?;
     }
     Ok(())
 }
@@ -138,4 +164,49 @@ pub fn accept(
         |row| row.get(0),
     )?;
     Ok(id)
+}
+
+/// Gives a device another name; `false` if there is no such device.
+pub fn rename(tx: &WriteTx<'_>, id: DeviceId, name: &DeviceName) -> Result<bool, StoreError> {
+    let sql = "UPDATE devices SET name = ?2 WHERE id = ?1";
+    Ok(tx.connection().prepare_cached(sql)?.execute((id, name.as_str()))? == 1)
+}
+
+/// A device that was removed: what people knew it by.
+#[derive(Debug, Clone)]
+pub struct RemovedDevice {
+    /// The device.
+    pub id: DeviceId,
+    /// Its MAC address.
+    pub mac_address: MacAddress,
+    /// Its name.
+    pub name: String,
+}
+
+/// Removes devices with all that is known of them: key, group, attempts, and what they reported since the last batch. `None`,
+/// and nothing was removed, if one of them is not there.
+pub fn remove(
+    tx: &WriteTx<'_>,
+    presence: &Arc<Presence>,
+    devices: &BTreeSet<DeviceId>,
+) -> Result<Option<Vec<RemovedDevice>>, StoreError> {
+    let mut known = tx.connection().prepare_cached("SELECT mac_address, name FROM devices WHERE id = ?1")?;
+    let mut removed = Vec::with_capacity(devices.len());
+    for &id in devices {
+        let found = known.query_row([id], |row| Ok(RemovedDevice { id, mac_address: row.get(0)?, name: row.get(1)? }));
+        match found.optional()? {
+            Some(device) => removed.push(device),
+            None => return Ok(None),
+        }
+    }
+    let mut delete = tx.connection().prepare_cached("DELETE FROM devices WHERE id = ?1")?;
+    for id in devices {
+        delete.execute([id])?;
+    }
+    // First the generation: what was read before it is not taken any more, so nothing comes back once it is forgotten.
+    tx.changes(Change::Assignments);
+    let (presence, mac_keys) = (presence.clone(), removed.iter().map(|device| device.mac_address.key()));
+    let mac_keys: Vec<_> = mac_keys.collect();
+    tx.after_commit(move || mac_keys.iter().for_each(|mac_key| presence.device_was_removed(mac_key)));
+    Ok(Some(removed))
 }

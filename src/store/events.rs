@@ -95,6 +95,11 @@ pub fn tell(tx: &WriteTx<'_>, event: Event) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// The same of several.
+pub fn tell_all(tx: &WriteTx<'_>, events: impl IntoIterator<Item = Event>) -> Result<(), StoreError> {
+    events.into_iter().try_for_each(|event| tell(tx, event))
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::sync::broadcast::error::TryRecvError;

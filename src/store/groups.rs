@@ -1,6 +1,6 @@
 //! Groups, their devices and packages.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Row};
 
@@ -149,6 +149,25 @@ pub fn change_members(tx: &WriteTx<'_>, id: GroupId, change: &MembershipChange) 
             return Err(MembershipError::NotAssigned(device));
         }
         assign(tx, device, None)?;
+    }
+    Ok(())
+}
+
+/// Moves devices from whatever group each is in to this one, or out of all: all of them or none.
+pub fn move_devices(
+    tx: &WriteTx<'_>,
+    devices: &BTreeSet<DeviceId>,
+    group: Option<GroupId>,
+) -> Result<(), MembershipError> {
+    if let Some(group) = group
+        && !exists(tx.connection(), group)?
+    {
+        return Err(MembershipError::NoSuchGroup);
+    }
+    tx.changes(Change::Assignments);
+    for &device in devices {
+        assigned_group(tx.connection(), device)?;
+        assign(tx, device, group)?;
     }
     Ok(())
 }

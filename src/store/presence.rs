@@ -22,6 +22,35 @@ pub struct Assignment {
     pub group: Option<GroupId>,
 }
 
+/// Who is heard.
+#[derive(Debug, Clone)]
+pub struct Speaker {
+    /// The MAC address.
+    pub mac_key: MacKey,
+    /// The device that its token was issued to. Another one may have its address by now.
+    pub device: Option<DeviceId>,
+}
+
+impl Speaker {
+    /// Whether it can be this device, which has its address.
+    pub fn is(&self, device: DeviceId) -> bool {
+        self.device.is_none_or(|issued_to| issued_to == device)
+    }
+}
+
+/// What a device says when it is heard.
+#[derive(Debug, Clone, Copy)]
+pub enum Utterance<'a> {
+    /// It asks for a token. What it reports then is not noted: clients send less there than with a check, and the one would
+    /// replace the other with every poll.
+    Authorization {
+        /// How many seconds its clock is ahead; `None`: nobody knows the time here.
+        clock_skew_seconds: Option<i64>,
+    },
+    /// It asks for an update, and reports this.
+    Check(&'a Metadata),
+}
+
 /// What is known of the devices that were heard since the start.
 pub struct Presence {
     generations: Arc<Generations>,
@@ -40,6 +69,7 @@ struct TrackedDevice {
     generation: u64,
     metadata: Metadata,
     last_access: Timestamp,
+    clock_skew_seconds: Option<i64>,
     metadata_is_unsaved: bool,
     access_is_unsaved: bool,
 }
@@ -62,29 +92,35 @@ impl Presence {
         Self { generations, tracked: Mutex::default() }
     }
 
-    /// A device was heard, and perhaps said something about itself. Says which device and group that is; `None` if this must
-    /// be read from disk first (and told with [`Presence::heard_after_reading`]), because the device is new here or
-    /// assignments changed.
-    pub fn heard(&self, mac_key: &MacKey, metadata: Option<&Metadata>, now: Timestamp) -> Option<Assignment> {
+    /// A device was heard. Says which device and group that address is; `None` if this must be read from disk first (and told
+    /// with [`Presence::heard_after_reading`]), because the device is new here or assignments changed. What somebody says
+    /// who is not that device is not noted.
+    pub fn heard(&self, speaker: &Speaker, said: Utterance<'_>, now: Timestamp) -> Option<Assignment> {
         let generation = self.generations.current(Change::Assignments);
         let mut tracked = self.lock();
-        let device = tracked.devices.get_mut(mac_key).filter(|device| device.generation == generation)?;
-        device.report(metadata, now);
+        let device = tracked.devices.get_mut(&speaker.mac_key).filter(|device| device.generation == generation)?;
+        if speaker.is(device.assignment.device) {
+            device.note(said, now);
+        }
         Some(device.assignment)
     }
 
     /// A device was heard whose `assignment` and `stored` metadata were read from disk in `generation` of
-    /// [`Change::Assignments`].
+    /// [`Change::Assignments`]. `false` if it must be read once more, because assignments changed meanwhile: it may be gone.
     pub fn heard_after_reading(
         &self,
         mac_key: MacKey,
         assignment: Assignment,
         stored: Metadata,
         generation: u64,
-        metadata: Option<&Metadata>,
+        said: Utterance<'_>,
         now: Timestamp,
-    ) {
+    ) -> bool {
         let mut tracked = self.lock();
+        // Under the lock: a device that is forgotten is so after the generation has moved on.
+        if self.generations.current(Change::Assignments) != generation {
+            return false;
+        }
         let device = match tracked.devices.entry(mac_key) {
             Entry::Occupied(entry) => {
                 let device = entry.into_mut();
@@ -97,11 +133,23 @@ impl Presence {
                 generation,
                 metadata: stored,
                 last_access: now,
+                clock_skew_seconds: None,
                 metadata_is_unsaved: false,
                 access_is_unsaved: true,
             }),
         };
-        device.report(metadata, now);
+        device.note(said, now);
+        true
+    }
+
+    /// Whether a device that was heard is still there.
+    pub fn knows(&self, mac_key: &MacKey, device: DeviceId) -> bool {
+        self.lock().devices.get(mac_key).is_some_and(|tracked| tracked.assignment.device == device)
+    }
+
+    /// A device has no row any more: what is known of it goes, also what is not on disk yet.
+    pub(super) fn device_was_removed(&self, mac_key: &MacKey) {
+        self.lock().devices.remove(mac_key);
     }
 
     /// A device that waits for acceptance asked again. `false` if its registration must be written: it is new here, or
@@ -138,12 +186,13 @@ impl Presence {
         if let Some(tracked) = self.lock().devices.get(&device.mac_address.key()) {
             device.last_access = device.last_access.max(Some(tracked.last_access));
             device.metadata.clone_from(&tracked.metadata);
+            device.clock_skew_seconds = tracked.clock_skew_seconds;
         }
     }
 
-    /// Shows `look` what a device last reported; `None` if nothing is known here of it.
-    pub(super) fn with_metadata<T>(&self, mac_key: &MacKey, look: impl FnOnce(&Metadata) -> T) -> Option<T> {
-        self.lock().devices.get(mac_key).map(|tracked| look(&tracked.metadata))
+    /// What a device last reported, and when it was heard; `None` if nothing is known here of it.
+    pub(super) fn report(&self, mac_key: &MacKey) -> Option<(Metadata, Timestamp)> {
+        self.lock().devices.get(mac_key).map(|tracked| (tracked.metadata.clone(), tracked.last_access))
     }
 
     /// Lays what is known here over a registration as read from disk.
@@ -198,14 +247,18 @@ impl Presence {
 }
 
 impl TrackedDevice {
-    fn report(&mut self, metadata: Option<&Metadata>, now: Timestamp) {
+    fn note(&mut self, said: Utterance<'_>, now: Timestamp) {
         if self.last_access < now {
             self.last_access = now;
             self.access_is_unsaved = true;
         }
-        if let Some(metadata) = metadata.filter(|metadata| self.metadata != **metadata) {
-            self.metadata.clone_from(metadata);
-            self.metadata_is_unsaved = true;
+        match said {
+            Utterance::Authorization { clock_skew_seconds } => self.clock_skew_seconds = clock_skew_seconds,
+            Utterance::Check(metadata) if self.metadata != *metadata => {
+                self.metadata.clone_from(metadata);
+                self.metadata_is_unsaved = true;
+            }
+            Utterance::Check(_) => {}
         }
     }
 }

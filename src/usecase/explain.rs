@@ -110,7 +110,10 @@ pub async fn preview(
             }
         };
         let mut census = Census::new(packages, policy.unwrap_or(state.policy));
-        devices::for_each_of_group(connection, &presence, group, |id, metadata| census.count(id, metadata))?;
+        devices::for_each_report(connection, &presence, Some(group), |report| {
+            census.count(report.device, report.metadata);
+            Ok(())
+        })?;
         Ok(census.finish())
     });
     counting.await

@@ -8,8 +8,8 @@ use tokio::sync::Semaphore;
 use super::hear_device::hear_device;
 use super::hold_back::{Asking, HoldBack};
 use crate::auth::{Keys, PublicKey, device_token};
-use crate::domain::{Deed, DeviceId, DeviceReport, Event, KeyFingerprint, MacKey, Registration};
-use crate::store::{Store, StoreError, audit, devices, events, registrations};
+use crate::domain::{Deed, DeviceId, DeviceReport, Event, KeyFingerprint, MacKey, Registration, Timestamp};
+use crate::store::{Assignment, Speaker, Store, StoreError, Utterance, audit, devices, events, registrations};
 
 /// The longest request that is kept as a registration: anybody can make one.
 pub const REGISTRATION_LIMIT_BYTES: usize = 8 * 1024;
@@ -27,6 +27,8 @@ pub struct AuthorizationRequest {
     pub message: Bytes,
     /// Their signature.
     pub signature: Vec<u8>,
+    /// What the device's clock shows.
+    pub device_time: Timestamp,
 }
 
 /// The answer to a request for a token.
@@ -64,7 +66,9 @@ pub async fn authorize(
     hold_back: &HoldBack,
     request: AuthorizationRequest,
 ) -> Result<Authorization, AuthorizationError> {
-    let AuthorizationRequest { report, public_key, public_key_pem, message, signature } = request;
+    let AuthorizationRequest { report, public_key, public_key_pem, message, signature, device_time } = request;
+    // Before it waits for anything.
+    let arrived = store.clock().known_date();
     let fingerprint = public_key.fingerprint();
     let is_too_long = message.len() > REGISTRATION_LIMIT_BYTES;
     let turn = signature_turns.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
@@ -81,8 +85,14 @@ pub async fn authorize(
     let mac_key = report.mac_address.key();
     let known = store.read(move |connection| devices::find_known(connection, &mac_key)).await?;
     if known.is_some_and(|known| known.key_fingerprint == Some(fingerprint)) {
-        hear_device(store, &report.mac_address, None).await?;
-        return Ok(Authorization::Granted(device_token::issue(keys, &report.mac_address, store.clock().steady())?));
+        let clock_skew_seconds = arrived.map(|arrived| arrived.seconds_until(device_time));
+        let speaker = Speaker { mac_key: report.mac_address.key(), device: None };
+        let heard = hear_device(store, &speaker, Utterance::Authorization { clock_skew_seconds }).await?;
+        // Otherwise it was removed a moment ago, and asks to be let in like any other.
+        if let Some(Assignment { device, .. }) = heard {
+            let holder = device_token::Holder { mac_address: report.mac_address, device: Some(device) };
+            return Ok(Authorization::Granted(device_token::issue(keys, &holder, store.clock().steady())?));
+        }
     }
     if is_too_long {
         return Ok(Authorization::TooLong);

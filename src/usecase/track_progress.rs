@@ -1,7 +1,7 @@
 //! How far devices are with what they were offered: kept in memory, written when an attempt begins or ends, and told to
 //! whoever asks.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -206,6 +206,33 @@ impl Tracker {
     /// for it.
     pub fn group<T>(&self, group: GroupId, look: impl FnOnce(&GroupProgress) -> T) -> Option<T> {
         self.lock().progress.group(group).map(look)
+    }
+
+    /// Devices are gone, and what is not written of them is not to be.
+    pub fn forget_devices(&self, devices: impl IntoIterator<Item = DeviceId>) {
+        let mut tracked = self.lock();
+        tracked.collect(self.store.events());
+        let gone: HashSet<_> = devices.into_iter().collect();
+        for device in &gone {
+            tracked.progress.forget_device(*device);
+        }
+        tracked.unsaved.retain(|news| match news {
+            News::Begun(attempt) | News::Fetched(attempt) | News::Ended(attempt) => !gone.contains(&attempt.device),
+            News::HeldBack { .. } | News::Halted { .. } => true,
+        });
+    }
+
+    /// Whether an attempt of a device goes on.
+    pub fn is_updating(&self, device: DeviceId) -> bool {
+        self.lock().progress.live(device).is_some()
+    }
+
+    /// Whether any of what is proposed has failed on a device, and nobody has said that it does not count.
+    pub fn has_failed<'a>(&self, device: DeviceId, proposals: impl IntoIterator<Item = Proposal<'a>>) -> bool {
+        let tracked = self.lock();
+        proposals.into_iter().any(|Proposal { group, package, target, .. }| {
+            tracked.progress.failures(group, device, package, target).is_some()
+        })
     }
 
     /// A group is gone.

@@ -61,9 +61,9 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 }
 
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
-/// registration to accept is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
+/// registration to accept or a device to remove is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
 /// asks for its signature, a decision for an address, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 53] = [
+const MATRIX: [Row; 59] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -99,6 +99,12 @@ const MATRIX: [Row; 53] = [
     row("DELETE", "/api/tender/v1/uploads/{upload}", UPLOADERS, 404),
     row("POST", "/api/tender/v1/uploads/{upload}/package", UPLOADERS, 404),
     row("GET", "/api/tender/v1/packages", READ, 200),
+    row("GET", "/api/tender/v1/overview", READ, 200),
+    row("GET", "/api/tender/v1/devices", READ, 200),
+    row("POST", "/api/tender/v1/devices/assign", WRITE, 200),
+    row("POST", "/api/tender/v1/devices/remove", WRITE, 404),
+    row("GET", "/api/tender/v1/devices/{device}", READ, 200),
+    row("PUT", "/api/tender/v1/devices/{device}/name", WRITE, 200),
     row("GET", "/api/tender/v1/attempts", READ, 200),
     row("GET", "/api/tender/v1/devices/{device}/attempts", READ, 200),
     row("POST", "/api/tender/v1/devices/{device}/release", WRITE, 409),
@@ -219,6 +225,11 @@ impl Installation {
                 | "/api/tender/v1/groups/{group}/resume"
                 | "/api/tender/v1/devices/{device}/release",
             ) => request.json(&json!({})),
+            (_, "/api/tender/v1/devices/assign") => {
+                request.json(&json!({ "devices": [self.device_id], "group": self.group }))
+            }
+            (_, "/api/tender/v1/devices/remove") => request.json(&json!({ "devices": [1_000_000] })),
+            (_, "/api/tender/v1/devices/{device}/name") => request.json(&json!({ "name": MAC })),
             (_, "/api/tender/v1/decision") => request.json(&json!({ "metadata": {} })),
             (_, "/api/tender/v1/groups/{group}/preview") => request.json(&json!({})),
             (_, "/oauth/token" | "/oauth/introspect" | "/oauth/revoke") => {

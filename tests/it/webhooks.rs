@@ -2,6 +2,7 @@
 
 mod commands;
 mod delivery;
+mod devices;
 mod queue;
 
 use std::num::NonZeroU32;

@@ -9,7 +9,7 @@ use warp::reply::Response;
 
 use super::REPORT_LIMIT_BYTES;
 use crate::auth::{PublicKey, device_token};
-use crate::domain::{DeviceReport, Metadata};
+use crate::domain::{DeviceReport, Metadata, Timestamp};
 use crate::http::Api;
 use crate::http::body::parse_json;
 use crate::http::error::ApiError;
@@ -26,9 +26,8 @@ const SIGNATURE_HEADER: &str = "X-RDFM-Device-Signature";
 struct AuthorizationBody {
     metadata: Metadata,
     public_key: String,
-    /// The device's clock. Read because it must be there; a wrong one is no reason to refuse.
-    #[serde(rename = "timestamp")]
-    _timestamp: i64,
+    /// The device's clock, in POSIX seconds. A wrong one is no reason to refuse.
+    timestamp: i64,
 }
 
 #[derive(Serialize)]
@@ -71,8 +70,14 @@ async fn judge(api: &Api, mut request: Request) -> Result<Option<String>, ApiErr
     let bad_signature = || ApiError::BadRequest("the signature does not fit the body and public key".to_owned());
     let signature = STANDARD.decode(signature.as_bytes().trim_ascii()).map_err(|_| bad_signature())?;
 
-    let authorization =
-        AuthorizationRequest { report, public_key, public_key_pem: body.public_key, message, signature };
+    let authorization = AuthorizationRequest {
+        report,
+        public_key,
+        public_key_pem: body.public_key,
+        message,
+        signature,
+        device_time: Timestamp::from_unix_seconds(body.timestamp),
+    };
     match register_device::authorize(&api.store, &api.keys, &api.signature_turns, &api.hold_back, authorization).await?
     {
         Authorization::Granted(token) => Ok(Some(token)),

@@ -27,16 +27,23 @@ struct UpdateReply {
 /// - 200: the package to install next, and where to download it
 /// - 204: nothing to install
 /// - 400: the body is not what it should be, or lacks version, device type or MAC address
-/// - 401: no good device token, or no device of this MAC address is registered
+/// - 401: no good device token, or the device that it was issued to is not registered any more
 /// - 403: the token is another device's
-pub async fn check(api: Arc<Api>, holder: TokenHolder, (): (), mut request: Request) -> Result<Response, ApiError> {
+pub async fn check(
+    api: Arc<Api>,
+    TokenHolder(holder): TokenHolder,
+    (): (),
+    mut request: Request,
+) -> Result<Response, ApiError> {
     let metadata: Metadata = request.body.read_json(REPORT_LIMIT_BYTES).await?;
     let report = DeviceReport::for_update_check(metadata)?;
-    if holder.mac_address.is_some_and(|mac_address| mac_address.key() != report.mac_address.key()) {
+    if holder.as_ref().is_some_and(|holder| holder.mac_address.key() != report.mac_address.key()) {
         return Err(ApiError::Forbidden("the token was issued to a device with another MAC address".to_owned()));
     }
     let address = api.addresses.client_address(&request.head);
-    match check_update(&api.store, &api.planner, &api.tracker, report, address).await? {
+    match check_update(&api.store, &api.planner, &api.tracker, report, holder.and_then(|holder| holder.device), address)
+        .await?
+    {
         UpdateCheck::Update(offer) => {
             let package = offer.package();
             Ok(reply::ok(&UpdateReply {

@@ -6,14 +6,16 @@ use serde::{Deserialize, Serialize};
 use warp::reply::Response;
 
 use super::BODY_LIMIT_BYTES;
-use crate::domain::{Deed, DeviceId, Group, GroupId, GroupMetadata, MembershipChange, PackageId, Policy};
+use crate::domain::{
+    Deed, DeviceChange, DeviceId, Event, Group, GroupId, GroupMetadata, MembershipChange, PackageId, Policy,
+};
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Date};
 use crate::http::request::Request;
 use crate::store::groups::{self, AssignmentError, Deletion, MembershipError};
-use crate::store::{StoreError, audit};
+use crate::store::{StoreError, audit, events};
 
 /// A group on the wire: exactly these fields.
 #[derive(Serialize)]
@@ -181,6 +183,8 @@ pub async fn change_devices(
     let change = MembershipChange { add: read_all(body.add)?, remove: read_all(body.remove)? };
     let changing = api.store.write(move |tx| {
         groups::change_members(tx, id, &change)?;
+        events::tell_all(tx, Event::devices_changed(&change.add, &DeviceChange::Group(Some(id))))?;
+        events::tell_all(tx, Event::devices_changed(&change.remove, &DeviceChange::Group(None)))?;
         let detail = format!("added {}; removed {}", numbers(&change.add), numbers(&change.remove));
         Ok(audit::append(tx, &deed.done(target(id)).with(detail))?)
     });

@@ -3,7 +3,9 @@
 pub mod attempts;
 pub mod audit;
 pub mod decision;
+pub mod device_changes;
 pub mod devices;
+pub mod fleet;
 pub mod groups;
 pub mod package_overview;
 pub mod packages;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tender::domain::{
     Action, Actor, ActorKind, Deed, Device, KeyFingerprint, MacAddress, Metadata, Registration, Timestamp,
 };
-use tender::store::{Change, devices, registrations};
+use tender::store::{Change, Speaker, Utterance, devices, registrations};
 use tender::usecase::register_device;
 
 use super::{Place, count};
@@ -40,13 +40,15 @@ async fn accept_device(place: &Place) {
 async fn report(place: &Place, version: &str) {
     let (store, key, metadata) = (&place.store, mac_address().key(), reporting(version));
     let now = store.clock().now();
-    if store.presence().heard(&key, Some(&metadata), now).is_some() {
+    let speaker = Speaker { mac_key: key.clone(), device: None };
+    if store.presence().heard(&speaker, Utterance::Check(&metadata), now).is_some() {
         return;
     }
     let generation = store.generations().current(Change::Assignments);
     let wanted = key.clone();
     let known = store.read(move |connection| devices::find_known(connection, &wanted)).await.unwrap().unwrap();
-    store.presence().heard_after_reading(key, known.assignment, known.metadata, generation, Some(&metadata), now);
+    let (presence, said) = (store.presence(), Utterance::Check(&metadata));
+    assert!(presence.heard_after_reading(key, known.assignment, known.metadata, generation, said, now));
 }
 
 /// The device as readers see it.
