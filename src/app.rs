@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::delivery::{self, DeliveryError};
 use crate::domain::AuditRetention;
 use crate::http::serve::{Limits, serve};
-use crate::http::{Addresses, Api, Downloads, route};
+use crate::http::{Addresses, Api, Downloads, EventStreams, route};
 use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
 use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept, attempts};
@@ -129,12 +129,18 @@ impl App {
         let uploads = ResumableUploads::new(store.clone(), packages.clone(), room.clone(), config.upload_lifetime);
         let couriers = delivery::couriers(&store, &config.webhooks, config.webhook_limits).await?;
         let tracker = Arc::new(Tracker::restore(&store).await?);
+        let shutdown = CancellationToken::new();
+        let mut event_streams = EventStreams::new(store.clock().now(), shutdown.clone());
+        if let Some(heartbeat) = config.heartbeat {
+            event_streams = event_streams.with_heartbeat(heartbeat);
+        }
         let api = Arc::new(Api {
             room,
             uploads: uploads.clone(),
             identity_provider: provider,
             claim: offer.as_ref().map(|(claim, _)| *claim),
             downloads: Downloads::new(config.downloads, store.clock().clone()),
+            event_streams,
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             download_urls: config.download_urls,
             survey: FleetSurvey::new(config.silent_after),
@@ -142,7 +148,6 @@ impl App {
             ..Api::new(store.clone(), packages, keys, tracker.clone())
         });
         let address = listener.local_addr()?;
-        let shutdown = CancellationToken::new();
         let limits = Limits::new(config.max_connections, config.drain_timeout);
         let hurry = CancellationToken::new();
         let retention = config.audit_retention;
@@ -153,7 +158,8 @@ impl App {
         let trying = every(WRITE_TRIAL_INTERVAL, shutdown.clone(), move || try_writing_again(tried.clone()));
         let expiring = every(EXPIRE_INTERVAL, shutdown.clone(), move || expire(uploads.clone(), stale.clone()));
         let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune(pruned.clone(), retention));
-        let telling = every(TELL_INTERVAL, shutdown.clone(), move || tell(told.clone()));
+        let heard = store.clone();
+        let telling = every(TELL_INTERVAL, shutdown.clone(), move || tell(heard.clone(), told.clone()));
         let watching = every(WATCH_INTERVAL, shutdown.clone(), move || watch_concerns(watch.clone(), watched.clone()));
         let mut tasks = vec![
             tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone())),
@@ -205,8 +211,9 @@ async fn try_writing_again(store: Store) {
     store.try_writing_again().await;
 }
 
-/// Tells others what became of devices.
-async fn tell(tracker: Arc<Tracker>) {
+/// Tells others which devices were heard and what became of them.
+async fn tell(store: Store, tracker: Arc<Tracker>) {
+    store.tell_of_devices();
     if let Err(error) = tracker.tell().await {
         tracing::warn!(%error, "could not queue events; will try again");
     }

@@ -94,6 +94,8 @@ pub struct Config {
     pub downloads: DownloadLimits,
     /// How long the end may take.
     pub drain_timeout: Duration,
+    /// How often those who listen to events are sent something; `None`: as usual. No option: tests have less time.
+    pub heartbeat: Option<Duration>,
     /// After how long a device that is not heard counts as silent.
     pub silent_after: Duration,
     /// How much may be stored.
@@ -149,6 +151,7 @@ impl Config {
             max_connections: DEFAULT_CONNECTIONS,
             downloads: DownloadLimits::default(),
             drain_timeout: DEFAULT_DRAIN,
+            heartbeat: None,
             silent_after: DEFAULT_SILENT_AFTER,
             storage_limits: StorageLimits::default(),
             upload_lifetime: DEFAULT_UPLOAD_LIFETIME,
@@ -199,6 +202,7 @@ impl Config {
             webhook_limits: WebhookLimits::default(),
             max_connections,
             downloads,
+            heartbeat: None,
             drain_timeout: options
                 .drain_timeout
                 .as_deref()

@@ -184,6 +184,14 @@ impl Guard for DeviceOnly {
     }
 }
 
+impl Management {
+    /// Whether somebody who was let in would still be.
+    pub async fn still_admits(&self, api: &Api, head: &Head) -> bool {
+        let identity = identity::identify_listener(api, head).await;
+        identity.is_ok_and(|identity| require(&identity.scopes, self.0).is_ok())
+    }
+}
+
 impl Guard for Management {
     type Caller = Operator;
 

@@ -1,5 +1,7 @@
 //! Who calls: a person by the cookie of a session, a script by a token of ours or of the external identity provider.
 
+use std::future::Future;
+
 use headers::HeaderMap;
 use warp::http::HeaderName;
 use warp::http::header::{AUTHORIZATION, ORIGIN};
@@ -46,6 +48,20 @@ pub fn other_page() -> ApiError {
 
 /// Says who calls: by the `Authorization` header, or without one by the cookie of a session. 401 if they are no good.
 pub async fn identify(api: &Api, head: &Head) -> Result<Identity, ApiError> {
+    identify_by(api, head, session(api, head)).await
+}
+
+/// Says who it is that called a while ago and still listens: 401 if they would not be let in any more. No use of a session:
+/// a page that is merely open does not keep it from ending.
+pub async fn identify_listener(api: &Api, head: &Head) -> Result<Identity, ApiError> {
+    identify_by(api, head, session_unused(api, head)).await
+}
+
+async fn identify_by(
+    api: &Api,
+    head: &Head,
+    session: impl Future<Output = Result<Option<Session>, ApiError>>,
+) -> Result<Identity, ApiError> {
     if api.authentication_is_off {
         return Ok(Identity {
             actor: Actor::new(ActorKind::Anonymous, ""),
@@ -58,7 +74,7 @@ pub async fn identify(api: &Api, head: &Head) -> Result<Identity, ApiError> {
         let token = bearer_token(&head.headers).ok_or_else(refused)?;
         return by_token(api, token).await?.ok_or_else(refused);
     }
-    Ok(Identity::of_session(&session(api, head).await?.ok_or_else(refused)?))
+    Ok(Identity::of_session(&session.await?.ok_or_else(refused)?))
 }
 
 async fn by_token(api: &Api, text: &str) -> Result<Option<Identity>, StoreError> {
@@ -84,10 +100,8 @@ async fn by_provider(api: &Api, token: &str) -> Option<Identity> {
 
 /// The session of the request's cookie, if it has not ended.
 pub async fn session(api: &Api, head: &Head) -> Result<Option<Session>, ApiError> {
-    let Some(token_hash) = session_cookie::token_hash(api, head) else { return Ok(None) };
-    let now = api.store.clock().steady();
-    let session = api.store.read(move |connection| sessions::find(connection, token_hash, now)).await?;
-    let Some(session) = session else { return Ok(None) };
+    let Some(session) = session_unused(api, head).await? else { return Ok(None) };
+    let (token_hash, now) = (session.token_hash, api.store.clock().steady());
     if session.should_note_use(now)
         && let Err(error) = api.store.write(move |tx| sessions::note_use(tx, token_hash, now)).await
     {
@@ -95,6 +109,12 @@ pub async fn session(api: &Api, head: &Head) -> Result<Option<Session>, ApiError
         tracing::warn!(%error, "the use of a session could not be noted");
     }
     Ok(Some(session))
+}
+
+async fn session_unused(api: &Api, head: &Head) -> Result<Option<Session>, ApiError> {
+    let Some(token_hash) = session_cookie::token_hash(api, head) else { return Ok(None) };
+    let now = api.store.clock().steady();
+    Ok(api.store.read(move |connection| sessions::find(connection, token_hash, now)).await?)
 }
 
 /// Whether a page of this server caused the request, as the browser says; `None` if no browser says anything. Browsers say

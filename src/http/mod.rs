@@ -26,6 +26,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use warp::http::Method;
 
 use crate::auth::Keys;
@@ -58,8 +59,9 @@ pub use guard::Audience;
 use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, Public, Uploading};
 pub use host::Addresses;
 pub use management::decision::DecisionReply;
+pub use management::events::EventStreams;
 use management::{
-    attempts, audit, decision, device_changes, devices, fleet, groups, package_overview, packages, preview,
+    attempts, audit, decision, device_changes, devices, events, fleet, groups, package_overview, packages, preview,
     registrations, rollouts, session, status, tus, uploads, webhooks,
 };
 use oauth::client::ClientOnly;
@@ -101,6 +103,8 @@ pub struct Api {
     pub audit: AuditLog,
     /// How many signatures may be checked at once.
     pub signature_turns: Arc<Semaphore>,
+    /// Who listens to events.
+    pub event_streams: EventStreams,
     /// Under which address clients reach this server.
     pub addresses: Addresses,
     /// Whether packages' addresses are signed.
@@ -116,6 +120,7 @@ impl Api {
         let uploads =
             ResumableUploads::new(store.clone(), packages.clone(), room.clone(), Duration::from_secs(24 * 60 * 60));
         let downloads = Downloads::new(DownloadLimits::default(), store.clock().clone());
+        let event_streams = EventStreams::new(store.clock().now(), CancellationToken::new());
         Self {
             store,
             packages,
@@ -134,6 +139,7 @@ impl Api {
             claim: None,
             audit: AuditLog::default(),
             signature_turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
+            event_streams,
             addresses: Addresses::default(),
             download_urls: DownloadUrls::Public,
             authentication_is_off: false,
@@ -218,6 +224,7 @@ fn resources() -> Vec<Resource> {
         .saying(tus::RESUMABLE),
         at("/api/tender/v1/uploads/{upload}/package", [on(POST, Uploading(UploadPackage), uploads::finish)]),
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
+        at("/api/tender/v1/events", [on(GET, Management(ReadOnly), events::listen)]),
         at("/api/tender/v1/webhooks", [on(GET, Management(ReadOnly), webhooks::list)]),
         at("/api/tender/v1/packages", [on(GET, Management(ReadOnly), package_overview::list)]),
         at("/api/tender/v1/overview", [on(GET, Management(ReadOnly), fleet::overview)]),

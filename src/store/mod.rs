@@ -51,11 +51,11 @@ pub use blobs::{
     Claim, Contents, FolderFiles, Leftovers, OWNER, PackageFile, PackageFolder, PublishedFile, StagedFile, Swept,
     Upload, package_name,
 };
-pub use events::{Events, Subscription};
+pub use events::{Events, Listener, Message, Since, Subscription};
 pub use examination::Examination;
 pub use folder::{DataFolder, InstanceLock};
 pub use inspection::{Inspection, Look, Opening, Sighting, Step, Verdict};
-pub use presence::{Assignment, Presence, Speaker, Utterance};
+pub use presence::{Assignment, DeviceNews, Presence, Speaker, Utterance};
 pub use resumable::{Progress, ResumableFile};
 pub use space::Space;
 pub use writer::{Change, Generations, WriteTx};
@@ -231,6 +231,13 @@ impl Store {
     /// The clock that stored dates are read from.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// Tells those who listen which devices were heard since this was called last.
+    pub fn tell_of_devices(&self) {
+        if let Some(news) = self.presence.take_news(self.events.has_listeners()) {
+            self.events.publish_devices(news);
+        }
     }
 
     /// Writes what devices reported, if anything is new. On failure it is kept for the next time.

@@ -57,8 +57,43 @@ pub struct Presence {
     tracked: Mutex<Tracked>,
 }
 
+/// How many devices are told one by one.
+const MOST_TOLD: usize = 5000;
+
+/// Which devices were heard of late, for those who listen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceNews {
+    /// Those that were heard.
+    pub heard: Vec<DeviceId>,
+    /// Of these, those that said something else of themselves than before.
+    pub changed: Vec<DeviceId>,
+    /// They are too many to be named, and are not.
+    pub are_many: bool,
+}
+
+impl DeviceNews {
+    fn note(&mut self, device: DeviceId, has_changed: bool) {
+        if self.are_many {
+            return;
+        }
+        self.heard.push(device);
+        if has_changed {
+            self.changed.push(device);
+        }
+        if self.heard.len() > MOST_TOLD {
+            *self = Self { are_many: true, ..Self::default() };
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.heard.is_empty() && !self.are_many
+    }
+}
+
 #[derive(Default)]
 struct Tracked {
+    /// What is told to those who listen; `None`: nobody does.
+    news: Option<DeviceNews>,
     devices: HashMap<MacKey, TrackedDevice>,
     registrations: HashMap<(MacKey, KeyFingerprint), TrackedRegistration>,
 }
@@ -98,9 +133,10 @@ impl Presence {
     pub fn heard(&self, speaker: &Speaker, said: Utterance<'_>, now: Timestamp) -> Option<Assignment> {
         let generation = self.generations.current(Change::Assignments);
         let mut tracked = self.lock();
-        let device = tracked.devices.get_mut(&speaker.mac_key).filter(|device| device.generation == generation)?;
+        let Tracked { news, devices, .. } = &mut *tracked;
+        let device = devices.get_mut(&speaker.mac_key).filter(|device| device.generation == generation)?;
         if speaker.is(device.assignment.device) {
-            device.note(said, now);
+            device.note(said, now, news);
         }
         Some(device.assignment)
     }
@@ -121,7 +157,8 @@ impl Presence {
         if self.generations.current(Change::Assignments) != generation {
             return false;
         }
-        let device = match tracked.devices.entry(mac_key) {
+        let Tracked { news, devices, .. } = &mut *tracked;
+        let device = match devices.entry(mac_key) {
             Entry::Occupied(entry) => {
                 let device = entry.into_mut();
                 device.assignment = assignment;
@@ -138,8 +175,26 @@ impl Presence {
                 access_is_unsaved: true,
             }),
         };
-        device.note(said, now);
+        device.note(said, now, news);
         true
+    }
+
+    /// From now on it is collected who is heard, for somebody who listens.
+    pub fn listen(&self) {
+        self.lock().news.get_or_insert_default();
+    }
+
+    /// Who was heard since this was asked last, if it was somebody; `has_listeners`: it is collected on.
+    pub(super) fn take_news(&self, has_listeners: bool) -> Option<DeviceNews> {
+        let mut tracked = self.lock();
+        let taken = tracked.news.take();
+        tracked.news = has_listeners.then(DeviceNews::default);
+        let mut news = taken.filter(|news| has_listeners && !news.is_empty())?;
+        for devices in [&mut news.heard, &mut news.changed] {
+            devices.sort_unstable();
+            devices.dedup();
+        }
+        Some(news)
     }
 
     /// Whether a device that was heard is still there.
@@ -247,7 +302,11 @@ impl Presence {
 }
 
 impl TrackedDevice {
-    fn note(&mut self, said: Utterance<'_>, now: Timestamp) {
+    fn note(&mut self, said: Utterance<'_>, now: Timestamp, news: &mut Option<DeviceNews>) {
+        if let Some(news) = news {
+            let has_changed = matches!(said, Utterance::Check(metadata) if self.metadata != *metadata);
+            news.note(self.assignment.device, has_changed);
+        }
         if self.last_access < now {
             self.last_access = now;
             self.access_is_unsaved = true;

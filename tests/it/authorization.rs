@@ -63,7 +63,7 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
 /// registration to accept or a device to remove is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
 /// asks for its signature, a decision for an address, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 59] = [
+const MATRIX: [Row; 60] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -89,6 +89,7 @@ const MATRIX: [Row; 59] = [
     row("POST", "/api/tender/v1/session/password", Session, 200),
     row("POST", "/api/tender/v1/claim", Anybody, 400),
     row("GET", "/api/tender/v1/audit", READ, 200),
+    row("GET", "/api/tender/v1/events", READ, 400),
     row("GET", "/api/tender/v1/webhooks", READ, 200),
     row("OPTIONS", "/api/tender/v1/uploads", Anybody, 204),
     row("GET", "/api/tender/v1/uploads", UPLOADERS, 200),
@@ -183,6 +184,8 @@ impl Installation {
             ("{package}", self.package.to_string()),
             ("{group}", self.group.to_string()),
             ("{upload}", "6f7483ac-5cde-467f-acf7-39e4b397e313".to_owned()),
+            // One that goes on for ever would hold this up.
+            ("/api/tender/v1/events", "/api/tender/v1/events?recent=many".to_owned()),
             ("/static/{name...}", "/static/main.js".to_owned()),
             ("{name...}", self.uuid.clone()),
         ];

@@ -9,6 +9,7 @@ mod authorization;
 mod decision;
 mod devices;
 mod downloads;
+mod events;
 mod fleet;
 mod groups;
 mod harness;

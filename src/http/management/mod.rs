@@ -5,6 +5,7 @@ pub mod audit;
 pub mod decision;
 pub mod device_changes;
 pub mod devices;
+pub mod events;
 pub mod fleet;
 pub mod groups;
 pub mod package_overview;
@@ -19,6 +20,9 @@ pub mod tus;
 mod upload;
 pub mod uploads;
 pub mod webhooks;
+
+/// The program's version.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The longest JSON body of a person or script, in bytes: room for the identifiers of a hundred thousand devices.
 const BODY_LIMIT_BYTES: usize = 2 * 1024 * 1024;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use warp::http::header::{CONTENT_TYPE, HeaderValue};
 use warp::reply::Response;
 
+use super::VERSION;
 use crate::domain::{Concern, PackageState};
 use crate::http::Api;
 use crate::http::error::ApiError;
@@ -19,7 +20,6 @@ use crate::http::reply::{self, Moment};
 use crate::http::request::Request;
 use crate::usecase::status::{Status, status};
 
-const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// OpenMetrics 1.0, section "Overall structure".
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::json;
 use tender::domain::{Event, EventFilter, GroupId, Sha256Digest};
 use tender::store::webhooks::{self, Target};
-use tender::store::{StoreError, Subscription, events};
+use tender::store::{Message, Since, StoreError, Subscription, events};
 use tokio::sync::Notify;
 
 use super::*;
@@ -70,7 +70,7 @@ async fn an_event_is_told_exactly_if_its_transaction_commits() {
         most_queued: 10,
         arrival: arrival.clone(),
     }]);
-    let mut listener = store.events().listen();
+    let mut listener = store.events().listen(Since::Latest(0)).messages;
     let failing = store.write(|tx| {
         events::tell(tx, Event::group_resumed(GroupId(1)))?;
         Err::<(), _>(StoreError::Abandoned)
@@ -79,7 +79,8 @@ async fn an_event_is_told_exactly_if_its_transaction_commits() {
     assert!(listener.try_recv().is_err());
     assert_eq!(server.rows("webhook_queue"), 0);
     store.write(|tx| events::tell(tx, Event::group_resumed(GroupId(2)))).await.unwrap();
-    assert_eq!(listener.try_recv().unwrap().event, Event::group_resumed(GroupId(2)));
+    let Message::Event(told) = listener.try_recv().unwrap() else { panic!("devices were heard") };
+    assert_eq!(told.event, Event::group_resumed(GroupId(2)));
     assert!(listener.try_recv().is_err());
     assert_eq!(server.rows("webhook_queue"), 1);
     arrival.notified().await;
