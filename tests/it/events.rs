@@ -1,15 +1,22 @@
 //! The stream of events: what listeners are told, in which order, what they miss, and when it ends.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use reqwest::header::RETRY_AFTER;
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Value, json};
-use tender::domain::Role;
+use tender::domain::{DeviceId, Event, Role};
+use tender::http::serve::{Limits, serve};
+use tender::http::{Api, route};
+use tender::installation::Installation;
+use tender::store::Since;
+use tender::usecase::track_progress::Tracker;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpSocket;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
 
 use crate::harness::raw::PATIENCE;
 use crate::harness::{Operator, TestServer};
@@ -21,7 +28,7 @@ const MAC: &str = "00:11:22:33:44:55";
 #[derive(Debug, Clone, PartialEq)]
 struct Message {
     name: String,
-    id: Option<i64>,
+    id: Option<String>,
     data: Value,
 }
 
@@ -44,7 +51,7 @@ impl Listener {
     }
 
     /// Somebody new, and whether nothing was missed.
-    async fn new(operator: &Operator, query: &str, last: Option<i64>) -> (Self, bool) {
+    async fn new(operator: &Operator, query: &str, last: Option<&str>) -> (Self, bool) {
         let mut request = operator.request(Method::GET, &format!("{EVENTS}{query}"));
         if let Some(last) = last {
             request = request.header("last-event-id", last);
@@ -83,13 +90,12 @@ impl Listener {
         self.messages.pop_front()
     }
 
-    /// The next event.
-    async fn event(&mut self) -> (i64, String) {
+    /// The next event: what is to be named after it, and what it is.
+    async fn event(&mut self) -> (String, Value) {
         loop {
             let message = self.next().await.expect("an event");
             if message.name == "event" {
-                assert_eq!(message.id, message.data["id"].as_i64());
-                return (message.id.unwrap(), message.data["type"].as_str().unwrap().to_owned());
+                return (message.id.unwrap(), message.data);
             }
         }
     }
@@ -115,7 +121,7 @@ fn parse(text: &str) -> Message {
     for line in text.lines() {
         match line.split_once(": ").unwrap() {
             ("event", name) => name.clone_into(&mut message.name),
-            ("id", id) => message.id = Some(id.parse().unwrap()),
+            ("id", id) => message.id = Some(id.to_owned()),
             ("data", data) => message.data = serde_json::from_str(data).unwrap(),
             other => panic!("{other:?}"),
         }
@@ -136,11 +142,11 @@ async fn what_happens_is_told_within_a_second_in_order() {
     assert!(!is_resumed);
     let package = admin.package("v1", &[], b"contents").await;
     admin.delete(&format!("/api/v1/packages/{package}")).await.ok();
-    let (first, kind) = listener.event().await;
-    assert_eq!(kind, "package.uploaded");
-    let (second, kind) = listener.event().await;
-    assert_eq!(kind, "package.deleted");
-    assert!(second > first);
+    let (_, first) = listener.event().await;
+    assert_eq!(first["type"], "package.uploaded");
+    let (_, second) = listener.event().await;
+    assert_eq!(second["type"], "package.deleted");
+    assert!(second["id"].as_i64() > first["id"].as_i64());
 }
 
 #[tokio::test]
@@ -154,22 +160,17 @@ async fn who_comes_again_is_told_what_was_missed_and_nothing_twice() {
     for version in ["v2", "v3"] {
         upload(&admin, version).await;
     }
-    let (mut listener, is_resumed) = Listener::new(&admin, "", Some(last)).await;
+    let (mut listener, is_resumed) = Listener::new(&admin, "", Some(&last)).await;
     assert!(is_resumed);
     upload(&admin, "v4").await;
-    let mut versions = Vec::new();
-    while versions.len() < 3 {
-        let message = listener.next().await.unwrap();
-        if message.name == "event" {
-            versions.push(message.data["data"]["version"].as_str().unwrap().to_owned());
-        }
+    for version in ["v2", "v3", "v4"] {
+        assert_eq!(listener.event().await.1["data"]["version"], version);
     }
-    assert_eq!(versions, ["v2", "v3", "v4"]);
 
     // Without anything in between, and with something that this server has never said.
     let (latest, _) = Listener::new(&admin, "?recent=1", None).await.0.event().await;
-    assert!(Listener::new(&admin, "", Some(latest)).await.1);
-    for unknown in [0, latest + 1, -7] {
+    assert!(Listener::new(&admin, "", Some(&latest)).await.1);
+    for unknown in ["0", "", "x", &format!("{latest}0"), &format!("0{latest}"), latest.split_once('-').unwrap().1] {
         assert!(!Listener::new(&admin, "", Some(unknown)).await.1, "{unknown}");
     }
 }
@@ -189,22 +190,22 @@ async fn nothing_is_lost_where_what_was_and_what_is_meet() {
             upload(&admin, &number.to_string()).await;
         }
     });
-    let mut last = first;
+    let mut last = first.clone();
     let mut heard = Vec::new();
     while heard.len() < 30 {
         // Comes and goes all the time.
-        let (mut listener, is_resumed) = Listener::new(&admin, "", Some(last)).await;
+        let (mut listener, is_resumed) = Listener::new(&admin, "", Some(&last)).await;
         assert!(is_resumed);
         for _ in 0..1 + heard.len() % 3 {
             if heard.len() < 30 {
                 let (id, _) = listener.event().await;
+                last.clone_from(&id);
                 heard.push(id);
-                last = id;
             }
         }
     }
     happening.await.unwrap();
-    let (mut whole, _) = Listener::new(&admin, "", Some(first)).await;
+    let (mut whole, _) = Listener::new(&admin, "", Some(&first)).await;
     let mut all = Vec::new();
     while all.len() < 30 {
         all.push(whole.event().await.0);
@@ -221,12 +222,16 @@ async fn after_a_restart_listeners_know_that_they_have_missed_something() {
     let (last, _) = listener.event().await;
     server.stop().await;
     listener.has_ended().await;
+    // In the same second: what is new has the identifiers of what was.
     server.run().await;
     let admin = Operator::new(server.url(), admin.token);
-    let (mut listener, is_resumed) = Listener::new(&admin, "", Some(last)).await;
+    let (mut listener, is_resumed) = Listener::new(&admin, "", Some(&last)).await;
     assert!(!is_resumed);
-    upload(&admin, "v2").await;
-    assert!(listener.event().await.0 > last);
+    for version in ["v2", "v3"] {
+        upload(&admin, version).await;
+        listener.event().await;
+    }
+    assert!(!Listener::new(&admin, "", Some(&last)).await.1);
 }
 
 #[tokio::test]
@@ -334,62 +339,44 @@ async fn only_so_many_listen_at_once() {
     timeout(PATIENCE, a_place).await.expect("no place is free");
 }
 
-/// Devices without a key, which is enough to be moved.
-fn insert_devices(server: &TestServer, count: usize) -> Vec<i64> {
-    let mut database = server.database();
-    let transaction = database.transaction().unwrap();
-    for number in 0..count {
-        let insert = "INSERT INTO devices (mac_key, mac_address, name, capabilities, metadata, created_at)
-                      VALUES (?1, ?1, ?1, '{}', '{}', 0)";
-        transaction.execute(insert, [format!("{number:012x}")]).unwrap();
-    }
-    transaction.commit().unwrap();
-    let mut statement = database.prepare("SELECT id FROM devices ORDER BY id").unwrap();
-    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
-}
-
 /// Whoever does not read is let go: nothing piles up for them.
 #[tokio::test]
 async fn who_does_not_read_is_dropped() {
-    const MEMBERS: usize = 2000;
-    const ROUNDS: usize = 400;
-    let server = TestServer::start().await;
-    let admin = server.admin().await;
-    let socket = TcpSocket::new_v4().unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    let address = server.url().strip_prefix("http://").unwrap().parse().unwrap();
-    let mut slow = socket.connect(address).await.unwrap();
-    let head =
-        format!("GET {EVENTS} HTTP/1.1\r\nHost: tender.example\r\nAuthorization: Bearer token={}\r\n\r\n", admin.token);
-    slow.write_all(head.as_bytes()).await.unwrap();
+    let mut server = TestServer::start().await;
+    server.stop().await;
+    // The same server, but for a hand on its events: no client makes so many in so short a time.
+    let Installation { store, keys, packages } = server.beside();
+    let tracker = Arc::new(Tracker::restore(&store).await.unwrap());
+    let api = Api { authentication_is_off: true, ..Api::new(store.clone(), packages, keys, tracker) };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = CancellationToken::new();
+    let limits = Limits::new(10, Duration::from_secs(1));
+    tokio::spawn(serve(listener, route(&Arc::new(api)), limits, shutdown.clone(), shutdown.clone()));
+    let mut slow = TcpStream::connect(address).await.unwrap();
+    slow.write_all(format!("GET {EVENTS} HTTP/1.1\r\nHost: tender.example\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    let mut beginning = [0; 12];
+    slow.read_exact(&mut beginning).await.unwrap();
+    assert_eq!(&beginning, b"HTTP/1.1 200");
 
-    let devices = insert_devices(&server, MEMBERS);
-    let group = admin.group(&[], &[], "no_update,").await;
-    let (mut quick, _) = Listener::new(&admin, "", None).await;
-    let reading = tokio::spawn(async move {
-        let (mut events, mut bytes) = (0, 0);
-        while let Some(message) = quick.next().await {
-            events += 1;
-            bytes += message.data.to_string().len();
-            if message.data["type"] == "package.uploaded" {
-                break;
-            }
+    // More than there are buffers on the way, and places in the queue.
+    let devices: Vec<_> = (0..200).map(|number| DeviceId(1_000_000 + number)).collect();
+    let (mut last, mut told_bytes) = (0, 0);
+    while told_bytes < 32 * 1024 * 1024 {
+        for event in Event::devices_removed(&devices) {
+            told_bytes += serde_json::to_string(&devices).unwrap().len();
+            store.events().publish(store.clock().now(), event);
+            last = store.events().listen(Since::Latest(0)).position;
         }
-        (events, bytes)
-    });
-    for round in 0..ROUNDS {
-        let group = if round % 2 == 0 { json!(group) } else { Value::Null };
-        admin.post("/api/tender/v1/devices/assign", json!({ "devices": devices, "group": group })).await.ok();
+        tokio::task::yield_now().await;
     }
-    upload(&admin, "last").await;
-    let (events, bytes) = reading.await.unwrap();
-    assert!(events > 2048 && bytes > 4 * 1024 * 1024, "{events} events, {bytes} bytes: nobody is too slow for these");
-
     // What was on its way comes, and then the end instead of the rest.
     let mut received = Vec::new();
     timeout(PATIENCE, slow.read_to_end(&mut received)).await.expect("the stream goes on").unwrap();
     let received = String::from_utf8_lossy(&received);
-    assert!(received.contains("event: event") && !received.contains("package.uploaded"));
+    assert!(received.contains("event: event") && !received.contains(&last.to_string()));
+    shutdown.cancel();
+    store.close().await;
 }
 
 /// The end of the server waits for nobody who only listens.

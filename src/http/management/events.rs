@@ -4,7 +4,7 @@
 //! missed something is let go, to come again and be told what it was.
 
 use std::convert::Infallible;
-use std::fmt::Write;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 use warp::http::HeaderName;
 use warp::http::header::{CONTENT_TYPE, HeaderValue};
 use warp::reply::{Reply, Response};
@@ -52,18 +53,50 @@ pub struct EventStreams {
     /// The server ends.
     closing: CancellationToken,
     started: Timestamp,
+    /// Tells this run of the server from others: identifiers of events may come again where the clock stands still.
+    run: Uuid,
     heartbeat: Duration,
 }
 
 impl EventStreams {
     /// For a server that `started` then and ends with `closing`.
     pub fn new(started: Timestamp, closing: CancellationToken) -> Self {
-        Self { places: Arc::new(Semaphore::new(MOST_LISTENERS)), closing, started, heartbeat: HEARTBEAT }
+        Self {
+            places: Arc::new(Semaphore::new(MOST_LISTENERS)),
+            closing,
+            started,
+            run: Uuid::new_v4(),
+            heartbeat: HEARTBEAT,
+        }
     }
 
     /// With another pause between two heartbeats.
     pub fn with_heartbeat(self, heartbeat: Duration) -> Self {
         Self { heartbeat, ..self }
+    }
+
+    /// What a client names that comes again after this event.
+    fn position(&self, id: i64) -> Position {
+        Position { run: self.run, id }
+    }
+}
+
+/// An event, as it is named in the stream: its run, and its identifier.
+struct Position {
+    run: Uuid,
+    id: i64,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.run.simple(), self.id)
+    }
+}
+
+impl Position {
+    fn parse(text: &str) -> Option<Self> {
+        let (run, id) = text.split_once('-')?;
+        Some(Self { run: Uuid::try_parse(run).ok()?, id: id.parse().ok()? })
     }
 }
 
@@ -101,9 +134,10 @@ pub async fn listen(api: Arc<Api>, _: Operator, (): (), request: Request) -> Res
     if recent > MOST_RECENT {
         return Err(wrong("recent", &format!("a number from 0 to {MOST_RECENT}")));
     }
-    let last = request.head.headers.get(LAST_EVENT_ID).and_then(|value| value.to_str().ok()?.parse().ok());
-    let since = last.map_or(Since::Latest(recent), Since::Event);
     let streams = &api.event_streams;
+    let last = request.head.headers.get(LAST_EVENT_ID).and_then(|value| Position::parse(value.to_str().ok()?));
+    let last = last.filter(|last| last.run == streams.run);
+    let since = last.map_or(Since::Latest(recent), |last| Since::Event(last.id));
     let place = streams.places.clone().try_acquire_owned();
     let place = place.map_err(|_| ApiError::Busy("too many listen to events already", NO_PLACE_PAUSE))?;
 
@@ -112,10 +146,10 @@ pub async fn listen(api: Arc<Api>, _: Operator, (): (), request: Request) -> Res
     let hello = Hello { version: VERSION, started: Moment(streams.started), resumed: is_resumed };
     let mut opening = String::new();
     // Whoever comes again before anything happens names this.
-    let first = if before.is_empty() { Some(position) } else { None };
+    let first = before.is_empty().then(|| streams.position(position));
     write_message(&mut opening, "hello", first, &hello)?;
     for record in before {
-        write_message(&mut opening, "event", Some(record.id), &*record)?;
+        write_message(&mut opening, "event", Some(streams.position(record.id)), &*record)?;
     }
     let mut heartbeat = interval(streams.heartbeat);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -166,25 +200,27 @@ impl Narration {
         let mut text = String::new();
         let mut next = Some(first);
         while let Some(message) = next {
-            write(&mut text, &message)
+            self.write(&mut text, &message)
                 .inspect_err(|error| tracing::error!(%error, "an event could not be written"))
                 .ok()?;
             next = if text.len() < PIECE_BYTES { self.messages.try_recv().ok() } else { None };
         }
         Some(text.into())
     }
-}
 
-fn write(text: &mut String, message: &Message) -> Result<(), serde_json::Error> {
-    match message {
-        Message::Event(record) => write_message(text, "event", Some(record.id), &**record),
-        Message::Devices(news) => {
-            let reply = if news.are_many {
-                DevicesReply::Many { many: true }
-            } else {
-                DevicesReply::Named { heard: &news.heard, changed: &news.changed }
-            };
-            write_message(text, "devices", None, &reply)
+    fn write(&self, text: &mut String, message: &Message) -> Result<(), serde_json::Error> {
+        match message {
+            Message::Event(record) => {
+                write_message(text, "event", Some(self.api.event_streams.position(record.id)), &**record)
+            }
+            Message::Devices(news) => {
+                let reply = if news.are_many {
+                    DevicesReply::Many { many: true }
+                } else {
+                    DevicesReply::Named { heard: &news.heard, changed: &news.changed }
+                };
+                write_message(text, "devices", None, &reply)
+            }
         }
     }
 }
@@ -193,7 +229,7 @@ fn write(text: &mut String, message: &Message) -> Result<(), serde_json::Error> 
 fn write_message(
     text: &mut String,
     name: &str,
-    id: Option<i64>,
+    id: Option<Position>,
     data: &impl Serialize,
 ) -> Result<(), serde_json::Error> {
     let data = serde_json::to_string(data)?;
