@@ -129,6 +129,8 @@ impl App {
         let uploads = ResumableUploads::new(store.clone(), packages.clone(), room.clone(), config.upload_lifetime);
         let couriers = delivery::couriers(&store, &config.webhooks, config.webhook_limits).await?;
         let tracker = Arc::new(Tracker::restore(&store).await?);
+        let unconfigured = Api::new(store.clone(), packages, keys, tracker.clone());
+        let planner = unconfigured.planner.clone();
         let api = Arc::new(Api {
             room,
             uploads: uploads.clone(),
@@ -137,9 +139,9 @@ impl App {
             downloads: Downloads::new(config.downloads, store.clock().clone()),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             download_urls: config.download_urls,
-            survey: FleetSurvey::new(config.silent_after),
+            survey: FleetSurvey::new(store.clone(), planner, tracker.clone(), config.silent_after),
             authentication_is_off: config.authentication_is_off,
-            ..Api::new(store.clone(), packages, keys, tracker.clone())
+            ..unconfigured
         });
         let address = listener.local_addr()?;
         let shutdown = CancellationToken::new();

@@ -36,6 +36,7 @@ use crate::domain::Action::{
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
 use crate::domain::downloads::DownloadLimits;
+use crate::domain::fleet::DEFAULT_SILENT_AFTER;
 use crate::domain::{DownloadUrls, StorageLimits};
 use crate::identity_provider::IdentityProvider;
 use crate::store::{PackageFolder, Store};
@@ -116,6 +117,8 @@ impl Api {
         let uploads =
             ResumableUploads::new(store.clone(), packages.clone(), room.clone(), Duration::from_secs(24 * 60 * 60));
         let downloads = Downloads::new(DownloadLimits::default(), store.clock().clone());
+        let planner = Planner::default();
+        let survey = FleetSurvey::new(store.clone(), planner.clone(), tracker.clone(), DEFAULT_SILENT_AFTER);
         Self {
             store,
             packages,
@@ -124,8 +127,8 @@ impl Api {
             open_packages: OpenPackages::default(),
             downloads,
             keys,
-            planner: Planner::default(),
-            survey: FleetSurvey::default(),
+            planner,
+            survey,
             tracker,
             identity_provider: None,
             hold_back: HoldBack::default(),
