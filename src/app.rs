@@ -134,6 +134,8 @@ impl App {
         if let Some(heartbeat) = config.heartbeat {
             event_streams = event_streams.with_heartbeat(heartbeat);
         }
+        let unconfigured = Api::new(store.clone(), packages, keys, tracker.clone());
+        let planner = unconfigured.planner.clone();
         let api = Arc::new(Api {
             room,
             uploads: uploads.clone(),
@@ -143,9 +145,9 @@ impl App {
             event_streams,
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             download_urls: config.download_urls,
-            survey: FleetSurvey::new(config.silent_after),
+            survey: FleetSurvey::new(store.clone(), planner, tracker.clone(), config.silent_after),
             authentication_is_off: config.authentication_is_off,
-            ..Api::new(store.clone(), packages, keys, tracker.clone())
+            ..unconfigured
         });
         let address = listener.local_addr()?;
         let limits = Limits::new(config.max_connections, config.drain_timeout);

@@ -62,6 +62,17 @@ pub enum News {
     },
 }
 
+impl News {
+    /// The device that it is about; `None`: a whole group.
+    pub fn device(&self) -> Option<DeviceId> {
+        match self {
+            Self::Begun(attempt) | Self::Fetched(attempt) | Self::Ended(attempt) => Some(attempt.device),
+            Self::HeldBack { device, .. } => Some(*device),
+            Self::Halted { .. } => None,
+        }
+    }
+}
+
 /// What a device is to do, as far as packages and policy say.
 #[derive(Debug)]
 pub struct Proposal<'a> {
@@ -392,8 +403,9 @@ impl Progress {
         has_failed
     }
 
-    /// A device is gone, and its attempt with it: nobody is told of an end.
+    /// A device is gone, and its attempt with it: nobody is told any more of what became of it.
     pub fn forget_device(&mut self, device: DeviceId) {
+        self.news.retain(|news| news.device() != Some(device));
         self.live.remove(device);
         self.installed.remove(&device);
         self.release(device);

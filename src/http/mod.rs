@@ -37,6 +37,7 @@ use crate::domain::Action::{
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
 use crate::domain::downloads::DownloadLimits;
+use crate::domain::fleet::DEFAULT_SILENT_AFTER;
 use crate::domain::{DownloadUrls, StorageLimits};
 use crate::identity_provider::IdentityProvider;
 use crate::store::{PackageFolder, Store};
@@ -121,6 +122,8 @@ impl Api {
             ResumableUploads::new(store.clone(), packages.clone(), room.clone(), Duration::from_secs(24 * 60 * 60));
         let downloads = Downloads::new(DownloadLimits::default(), store.clock().clone());
         let event_streams = EventStreams::new(store.clock().now(), CancellationToken::new());
+        let planner = Planner::default();
+        let survey = FleetSurvey::new(store.clone(), planner.clone(), tracker.clone(), DEFAULT_SILENT_AFTER);
         Self {
             store,
             packages,
@@ -129,8 +132,8 @@ impl Api {
             open_packages: OpenPackages::default(),
             downloads,
             keys,
-            planner: Planner::default(),
-            survey: FleetSurvey::default(),
+            planner,
+            survey,
             tracker,
             identity_provider: None,
             hold_back: HoldBack::default(),

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::planner::{GroupPlans, Planner};
 use super::track_progress::Tracker;
-use crate::domain::fleet::{Circumstances, DEFAULT_SILENT_AFTER, DeviceState, Overview, Prospect, RollCall};
+use crate::domain::fleet::{Circumstances, DeviceState, Overview, Prospect, RollCall};
 use crate::domain::resolver::Outcome;
 use crate::domain::{Device, DeviceId, DeviceReport, GroupId, GroupState, KeyFingerprint, Timestamp};
 use crate::store::devices::Report;
@@ -82,17 +82,13 @@ pub struct Surveyed {
 }
 
 /// Looks at the fleet.
-#[derive(Debug)]
 pub struct FleetSurvey {
+    store: Store,
+    planner: Planner,
+    tracker: Arc<Tracker>,
     silent_after: Duration,
     /// Held while devices are looked at: who asks meanwhile gets what is found then.
     latest: Mutex<Option<Arc<Surveyed>>>,
-}
-
-impl Default for FleetSurvey {
-    fn default() -> Self {
-        Self::new(DEFAULT_SILENT_AFTER)
-    }
 }
 
 impl Surveyed {
@@ -109,27 +105,22 @@ impl Surveyed {
 
 impl FleetSurvey {
     /// Devices that were not heard for longer than this are silent.
-    pub fn new(silent_after: Duration) -> Self {
-        Self { silent_after, latest: Mutex::default() }
+    pub fn new(store: Store, planner: Planner, tracker: Arc<Tracker>, silent_after: Duration) -> Self {
+        Self { store, planner, tracker, silent_after, latest: Mutex::default() }
     }
 
     /// All devices, as they were a moment ago: after what people change they are looked at anew.
-    pub async fn all(
-        &self,
-        store: &Store,
-        planner: &Planner,
-        tracker: &Arc<Tracker>,
-    ) -> Result<Arc<Surveyed>, StoreError> {
+    pub async fn all(&self) -> Result<Arc<Surveyed>, StoreError> {
         let mut latest = self.latest.lock().await;
-        let changes = [Change::Assignments, Change::Plans].map(|change| store.generations().current(change));
+        let changes = [Change::Assignments, Change::Plans].map(|change| self.store.generations().current(change));
         let generations = (changes[0], changes[1]);
-        let begun = store.clock().elapsed();
+        let begun = self.store.clock().elapsed();
         let is_good = |known: &&Arc<Surveyed>| known.generations == generations && begun < known.good_until;
         if let Some(known) = latest.as_ref().filter(is_good) {
             return Ok(known.clone());
         }
-        let (mut judge, presence) = (self.judge(store, planner, tracker), store.presence().clone());
-        let looking = store.read(move |connection| {
+        let (mut judge, presence) = (self.judge(), self.store.presence().clone());
+        let looking = self.store.read(move |connection| {
             let (mut roll_call, mut states) = (RollCall::default(), Vec::new());
             devices::for_each_report(connection, &presence, None, |report| {
                 let state = judge.state(report, |group| groups::state(connection, group))?;
@@ -140,7 +131,7 @@ impl FleetSurvey {
             Ok::<_, StoreError>((roll_call.finish(), states.into_boxed_slice()))
         });
         let (overview, states) = looking.await?;
-        let ended = store.clock().elapsed();
+        let ended = self.store.clock().elapsed();
         let good_until = ended + ended.saturating_sub(begun) * KEPT_TIMES;
         let surveyed = Arc::new(Surveyed { overview, states, generations, good_until });
         *latest = Some(surveyed.clone());
@@ -149,20 +140,14 @@ impl FleetSurvey {
 
     /// A page of the devices that are wanted. Who fits and in which order may lag as far as what is on disk, and how they are as
     /// [`FleetSurvey::all`] does; the devices themselves are as they are now.
-    pub async fn page(
-        &self,
-        store: &Store,
-        planner: &Planner,
-        tracker: &Arc<Tracker>,
-        wanted: Wanted,
-    ) -> Result<Page, StoreError> {
+    pub async fn page(&self, wanted: Wanted) -> Result<Page, StoreError> {
         let Wanted { filter, state, order, is_descending, after, limit } = wanted;
         let in_state = match state {
-            Some(state) => Some((self.all(store, planner, tracker).await?, state)),
+            Some(state) => Some((self.all().await?, state)),
             None => None,
         };
-        let (mut judge, presence) = (self.judge(store, planner, tracker), store.presence().clone());
-        let reading = store.read(move |connection| {
+        let (mut judge, presence) = (self.judge(), self.store.presence().clone());
+        let reading = self.store.read(move |connection| {
             let chosen = match (filter.takes_all(), in_state) {
                 (true, None) => None,
                 (true, Some((surveyed, state))) => Some(surveyed.all(state)),
@@ -191,15 +176,9 @@ impl FleetSurvey {
     }
 
     /// One device; `None`: there is none.
-    pub async fn one(
-        &self,
-        store: &Store,
-        planner: &Planner,
-        tracker: &Arc<Tracker>,
-        id: DeviceId,
-    ) -> Result<Option<Shown>, StoreError> {
-        let (mut judge, presence) = (self.judge(store, planner, tracker), store.presence().clone());
-        let reading = store.read(move |connection| {
+    pub async fn one(&self, id: DeviceId) -> Result<Option<Shown>, StoreError> {
+        let (mut judge, presence) = (self.judge(), self.store.presence().clone());
+        let reading = self.store.read(move |connection| {
             let Some(device) = devices::find(connection, &presence, id)? else { return Ok(None) };
             let state = judge.state(report_of(&device), |group| groups::state(connection, group))?;
             let waiting = registrations::of_address(connection, &presence, &device.mac_address.key())?;
@@ -209,14 +188,14 @@ impl FleetSurvey {
         reading.await
     }
 
-    fn judge(&self, store: &Store, planner: &Planner, tracker: &Arc<Tracker>) -> Judge {
+    fn judge(&self) -> Judge {
         Judge {
-            planner: planner.clone(),
-            tracker: tracker.clone(),
+            planner: self.planner.clone(),
+            tracker: self.tracker.clone(),
             // Before anything is read.
-            generation: store.generations().current(Change::Plans),
+            generation: self.store.generations().current(Change::Plans),
             plans: HashMap::new(),
-            now: store.clock().now(),
+            now: self.store.clock().now(),
             silent_after: self.silent_after,
         }
     }

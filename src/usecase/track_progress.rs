@@ -208,18 +208,14 @@ impl Tracker {
         self.lock().progress.group(group).map(look)
     }
 
-    /// Devices are gone, and what is not written of them is not to be.
+    /// Devices are gone: what is not told or written of them is not to be.
     pub fn forget_devices(&self, devices: impl IntoIterator<Item = DeviceId>) {
         let mut tracked = self.lock();
-        tracked.collect(self.store.events());
         let gone: HashSet<_> = devices.into_iter().collect();
         for device in &gone {
             tracked.progress.forget_device(*device);
         }
-        tracked.unsaved.retain(|news| match news {
-            News::Begun(attempt) | News::Fetched(attempt) | News::Ended(attempt) => !gone.contains(&attempt.device),
-            News::HeldBack { .. } | News::Halted { .. } => true,
-        });
+        tracked.unsaved.retain(|news| news.device().is_none_or(|device| !gone.contains(&device)));
     }
 
     /// Whether an attempt of a device goes on.

@@ -440,6 +440,7 @@ fn what_is_gone_is_forgotten() {
     world.fail(1);
     world.is_offered(1, "v1");
     world.progress.forget_device(device(1));
+    assert_eq!(world.progress.take_news(), [], "nobody is told of what became of it");
     assert_eq!(world.standing(1), None);
     assert_eq!(world.progress.failures(GROUP, device(1), package("v1", "v2"), "v2"), None);
     world.fail(2);

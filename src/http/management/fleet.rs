@@ -232,7 +232,7 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), request: Request) -> Resul
     let (order, is_descending) = read_order(&sort)?;
     let after = after.map(|after| Cursor::read(&after, &sort)).transpose()?;
     let wanted = Wanted { filter, state, order, is_descending, after, limit: limit.with_one_more() };
-    let mut page = api.survey.page(&api.store, &api.planner, &api.tracker, wanted).await?;
+    let mut page = api.survey.page(wanted).await?;
     let next = limit.cut(&mut page.devices, |listed| Cursor::write(&sort, &listed.place)).transpose()?;
     let devices = page.devices.iter().map(|Listed { device, state, .. }| DeviceReply::new(device, *state)).collect();
     Ok(reply::ok(&PageReply { devices, next, total: page.total })?)
@@ -243,7 +243,7 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), request: Request) -> Resul
 /// - 200: the device
 /// - 404: no such device
 pub async fn show(api: Arc<Api>, _: Operator, id: DeviceId, _: Request) -> Result<Response, ApiError> {
-    let shown = api.survey.one(&api.store, &api.planner, &api.tracker, id).await?;
+    let shown = api.survey.one(id).await?;
     Ok(reply::ok(&ShownReply::from(&shown.ok_or_else(no_such_device)?))?)
 }
 
@@ -251,6 +251,6 @@ pub async fn show(api: Arc<Api>, _: Operator, id: DeviceId, _: Request) -> Resul
 ///
 /// - 200: the fleet in numbers, as it was a moment ago
 pub async fn overview(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
-    let surveyed = api.survey.all(&api.store, &api.planner, &api.tracker).await?;
+    let surveyed = api.survey.all().await?;
     Ok(reply::ok(&OverviewReply::from(&surveyed.overview))?)
 }

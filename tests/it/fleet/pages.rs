@@ -186,7 +186,8 @@ async fn filters_and_what_is_counted_go_together() {
         row.insert(&database);
     }
     let group = group.to_string();
-    let cases: [(Vec<(&str, &str)>, &[i64]); 11] = [
+    type Case<'a> = (Vec<(&'a str, &'a str)>, &'a [i64]);
+    let cases: [Case<'_>; 11] = [
         (vec![], &[1, 2, 3, 4]),
         (vec![("group", &group)], &[1, 2]),
         (vec![("group", "none")], &[3, 4]),
