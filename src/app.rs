@@ -130,7 +130,7 @@ impl App {
         let couriers = delivery::couriers(&store, &config.webhooks, config.webhook_limits).await?;
         let tracker = Arc::new(Tracker::restore(&store).await?);
         let shutdown = CancellationToken::new();
-        let mut event_streams = EventStreams::new(store.clock().now(), shutdown.clone());
+        let mut event_streams = EventStreams::new(store.clock().now(), shutdown.clone(), config.max_connections);
         if let Some(heartbeat) = config.heartbeat {
             event_streams = event_streams.with_heartbeat(heartbeat);
         }

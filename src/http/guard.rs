@@ -83,6 +83,11 @@ pub struct DeviceOnly;
 #[derive(Clone, Copy)]
 pub struct Management(pub Scope);
 
+/// For what people and scripts with this scope are told for as long as they like. That is no use of a session: a page that is
+/// merely open keeps nobody logged in.
+#[derive(Clone, Copy)]
+pub struct Listening(pub Scope);
+
 /// For endpoints at which people and scripts with this scope change something.
 #[derive(Clone, Copy)]
 pub struct Change(pub Scope, pub Action);
@@ -184,20 +189,34 @@ impl Guard for DeviceOnly {
     }
 }
 
-impl Management {
-    /// Whether somebody who was let in would still be.
-    pub async fn still_admits(&self, api: &Api, head: &Head) -> bool {
-        let identity = identity::identify_listener(api, head).await;
-        identity.is_ok_and(|identity| require(&identity.scopes, self.0).is_ok())
-    }
-}
-
 impl Guard for Management {
     type Caller = Operator;
 
     /// 401 without good credentials, 403 if their scopes do not reach.
     async fn admit(&self, api: &Api, head: &Head) -> Result<Operator, Refusal> {
         let identity = identity::identify(api, head).await?;
+        require(&identity.scopes, self.0)?;
+        Ok(Operator)
+    }
+
+    fn audience(&self) -> Audience {
+        Audience::Management(self.0)
+    }
+}
+
+impl Listening {
+    /// Whether somebody who was let in would still be.
+    pub async fn still_admits(&self, api: &Api, head: &Head) -> bool {
+        self.admit(api, head).await.is_ok()
+    }
+}
+
+impl Guard for Listening {
+    type Caller = Operator;
+
+    /// 401 without good credentials, 403 if their scopes do not reach.
+    async fn admit(&self, api: &Api, head: &Head) -> Result<Operator, Refusal> {
+        let identity = identity::identify_listener(api, head).await?;
         require(&identity.scopes, self.0)?;
         Ok(Operator)
     }

@@ -51,8 +51,7 @@ pub async fn identify(api: &Api, head: &Head) -> Result<Identity, ApiError> {
     identify_by(api, head, session(api, head)).await
 }
 
-/// Says who it is that called a while ago and still listens: 401 if they would not be let in any more. No use of a session:
-/// a page that is merely open does not keep it from ending.
+/// The same for somebody who listens. That is no use of a session.
 pub async fn identify_listener(api: &Api, head: &Head) -> Result<Identity, ApiError> {
     identify_by(api, head, session_unused(api, head)).await
 }

@@ -121,7 +121,7 @@ impl Api {
         let uploads =
             ResumableUploads::new(store.clone(), packages.clone(), room.clone(), Duration::from_secs(24 * 60 * 60));
         let downloads = Downloads::new(DownloadLimits::default(), store.clock().clone());
-        let event_streams = EventStreams::new(store.clock().now(), CancellationToken::new());
+        let event_streams = EventStreams::new(store.clock().now(), CancellationToken::new(), usize::MAX);
         let planner = Planner::default();
         let survey = FleetSurvey::new(store.clone(), planner.clone(), tracker.clone(), DEFAULT_SILENT_AFTER);
         Self {
@@ -227,7 +227,7 @@ fn resources() -> Vec<Resource> {
         .saying(tus::RESUMABLE),
         at("/api/tender/v1/uploads/{upload}/package", [on(POST, Uploading(UploadPackage), uploads::finish)]),
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
-        at("/api/tender/v1/events", [on(GET, Management(ReadOnly), events::listen)]),
+        at("/api/tender/v1/events", [on(GET, events::GUARD, events::listen)]),
         at("/api/tender/v1/webhooks", [on(GET, Management(ReadOnly), webhooks::list)]),
         at("/api/tender/v1/packages", [on(GET, Management(ReadOnly), package_overview::list)]),
         at("/api/tender/v1/overview", [on(GET, Management(ReadOnly), fleet::overview)]),

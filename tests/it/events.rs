@@ -354,7 +354,9 @@ async fn who_does_not_read_is_dropped() {
     let limits = Limits::new(10, Duration::from_secs(1));
     tokio::spawn(serve(listener, route(&Arc::new(api)), limits, shutdown.clone(), shutdown.clone()));
     let mut slow = TcpStream::connect(address).await.unwrap();
-    slow.write_all(format!("GET {EVENTS} HTTP/1.1\r\nHost: tender.example\r\nConnection: close\r\n\r\n").as_bytes()).await.unwrap();
+    slow.write_all(format!("GET {EVENTS} HTTP/1.1\r\nHost: tender.example\r\nConnection: close\r\n\r\n").as_bytes())
+        .await
+        .unwrap();
     let mut beginning = [0; 12];
     slow.read_exact(&mut beginning).await.unwrap();
     assert_eq!(&beginning, b"HTTP/1.1 200");

@@ -25,12 +25,15 @@ use super::paging::{number, wrong};
 use crate::domain::{DeviceId, Scope, Timestamp};
 use crate::http::Api;
 use crate::http::error::ApiError;
-use crate::http::guard::{Management, Operator};
+use crate::http::guard::{Listening, Operator};
 use crate::http::reply::{Moment, forbid_storing};
 use crate::http::request::{Head, Request};
 use crate::store::{Listener, Message, Since};
 
-/// How many may listen at once: each takes a connection for as long.
+/// Who may listen.
+pub const GUARD: Listening = Listening(Scope::ReadOnly);
+
+/// How many may listen at once: each takes a connection for as long, so of few connections it is a quarter.
 const MOST_LISTENERS: usize = 64;
 /// When to come again if there is no place.
 const NO_PLACE_PAUSE: Duration = Duration::from_secs(10);
@@ -189,7 +192,7 @@ impl Narration {
             // An error: some were missed, as the client did not read for so long.
             message = self.messages.recv() => self.piece(message.ok()?),
             _ = self.heartbeat.tick() => {
-                let may_listen = Management(Scope::ReadOnly).still_admits(&self.api, &self.head).await;
+                let may_listen = GUARD.still_admits(&self.api, &self.head).await;
                 may_listen.then(|| Bytes::from_static(b":\n\n"))
             }
         }
