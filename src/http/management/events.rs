@@ -62,15 +62,10 @@ pub struct EventStreams {
 }
 
 impl EventStreams {
-    /// For a server that `started` then and ends with `closing`.
-    pub fn new(started: Timestamp, closing: CancellationToken) -> Self {
-        Self {
-            places: Arc::new(Semaphore::new(MOST_LISTENERS)),
-            closing,
-            started,
-            run: Uuid::new_v4(),
-            heartbeat: HEARTBEAT,
-        }
+    /// For a server that `started` then, ends with `closing`, and has so many connections.
+    pub fn new(started: Timestamp, closing: CancellationToken, connections: usize) -> Self {
+        let places = Arc::new(Semaphore::new((connections / 4).clamp(1, MOST_LISTENERS)));
+        Self { places, closing, started, run: Uuid::new_v4(), heartbeat: HEARTBEAT }
     }
 
     /// With another pause between two heartbeats.
