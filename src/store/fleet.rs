@@ -192,9 +192,10 @@ fn page_sql(order: Order, is_descending: bool, is_after: bool) -> String {
     let (key, tables) = (order.key(), order.tables());
     let (beyond, direction) = if is_descending { ("<", "DESC") } else { (">", "ASC") };
     // The first part is for the index.
-    let condition = match is_after {
-        true => format!("{key} {beyond}= ?1 AND ({key} {beyond} ?1 OR devices.id {beyond} ?2)"),
-        false => "true".to_owned(),
+    let condition = if is_after {
+        format!("{key} {beyond}= ?1 AND ({key} {beyond} ?1 OR devices.id {beyond} ?2)")
+    } else {
+        "true".to_owned()
     };
     format!(
         "SELECT {key}, devices.id FROM {tables} WHERE {condition} ORDER BY {key} {direction}, devices.id {direction}"
