@@ -205,8 +205,8 @@ pub fn remove(
     }
     // First the generation: what was read before it is not taken any more, so nothing comes back once it is forgotten.
     tx.changes(Change::Assignments);
-    let (presence, mac_keys) = (presence.clone(), removed.iter().map(|device| device.mac_address.key()));
-    let mac_keys: Vec<_> = mac_keys.collect();
+    let mac_keys: Vec<_> = removed.iter().map(|device| device.mac_address.key()).collect();
+    let presence = presence.clone();
     tx.after_commit(move || mac_keys.iter().for_each(|mac_key| presence.device_was_removed(mac_key)));
     Ok(Some(removed))
 }

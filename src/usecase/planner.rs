@@ -1,6 +1,6 @@
 //! The groups' plans: compiled once for a group and device type, with the outcomes of the states met so far.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::domain::attempt::Step;
@@ -60,19 +60,23 @@ impl Planner {
         // A group that was deleted a moment ago has no packages and no target.
         let GroupState { policy, packages, rollout, .. } = state.unwrap_or_else(|| GroupState::empty(group));
         let packages: Arc<[_]> = CheckedPackage::offerable(&packages).into();
-        let types = packages.iter().filter_map(|package| package.metadata().text(keys::DEVICE_TYPE));
+        let types: HashSet<_> =
+            packages.iter().filter_map(|package| package.metadata().text(keys::DEVICE_TYPE)).collect();
         let plan = |device_type: &str| RememberingPlan {
             plan: Plan::compile(device_type, packages.clone(), policy.clone()),
             outcomes: Mutex::default(),
         };
-        let by_device_type = types.map(|name| (name.into(), Arc::new(plan(name)))).collect();
+        let by_device_type = types.iter().map(|name| ((*name).into(), Arc::new(plan(name)))).collect();
         // No package is for a type without a name.
         let of_other_types = Arc::new(plan(""));
         let plans = Arc::new(GroupPlans { generation, packages, policy, rollout, by_device_type, of_other_types });
         let mut groups = self.groups.write().unwrap_or_else(PoisonError::into_inner);
-        // Groups that are gone, or that nobody asks for, go when something changed.
-        groups.retain(|_, plans| plans.generation == generation);
-        groups.insert(group, plans.clone());
+        // Who looks at all devices may come late with what was so before.
+        if groups.values().all(|known| known.generation <= generation) {
+            // Groups that are gone, or that nobody asks for, go when something changed.
+            groups.retain(|_, known| known.generation == generation);
+            groups.insert(group, plans.clone());
+        }
         plans
     }
 }
