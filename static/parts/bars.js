@@ -4,7 +4,7 @@ import { number } from "../text.js";
 import { html } from "../ui.js";
 
 /**
- * `bars` are `{key, label, value, tone?, parts?, href?}`; all of them are parts of `whole`. The `parts` of a bar, `{key, label, tone,
+ * `bars` are `{key, label, value, tone?, parts?, href?}`; their lengths are shares of `whole`. The `parts` of a bar, `{key, label, tone,
  * value}` each, are drawn one beside the other, and named on hover.
  */
 export function Bars({ label, bars, whole }) {

@@ -6,7 +6,7 @@ import { Card, Empty, Loaded, Page } from "../parts/page.js";
 import { State } from "../parts/values.js";
 import { go } from "../router.js";
 import { mayChange } from "../session.js";
-import { count } from "../text.js";
+import { beginning, count } from "../text.js";
 import { html, useState } from "../ui.js";
 import { Capabilities, Metadata } from "./device/metadata.js";
 import { Decision } from "./device/decision.js";
@@ -14,10 +14,12 @@ import { History } from "./device/history.js";
 import { Identity } from "./device/identity.js";
 import { mayConcern } from "./device/messages.js";
 import { NameDialog } from "./device/name.js";
-import { GroupDialog, RemoveDialog, UngroupDialog } from "./devices/change.js";
+import { GroupDialog, RemoveDialog } from "./devices/change.js";
 import { useGroups } from "./devices/groups.js";
 import { useHeard } from "./devices/heard.js";
 
+/** A heading needs no more of a name; the rest stands below. */
+const LONG_NAME = 80;
 const BACK = html`<a class="back" href="#/devices">All devices</a>`;
 
 export function Device({ id }) {
@@ -36,7 +38,7 @@ export function Device({ id }) {
     }
     const device = found.data && heard(found.data);
     return html`
-        <${Page} title=${device?.name ?? `Device ${id}`} above=${BACK} actions=${device && html`<${Actions} ...${{ device }} reload=${found.reload} />`}>
+        <${Page} title=${device ? beginning(device.name, LONG_NAME) : `Device ${id}`} above=${BACK} actions=${device && html`<${Actions} ...${{ device }} reload=${found.reload} />`}>
             <${Loaded} of=${found} show=${() => html`<${Parts} ...${{ device }} reload=${found.reload} />`} />
         <//>
     `;
@@ -49,7 +51,7 @@ function Parts({ device }) {
         <${Decision} ...${{ device }} />
         <div class="columns">
             <${Identity} ...${{ device, names }} />
-            <div>
+            <div class="column">
                 <${Metadata} of=${device.metadata} />
                 <${Capabilities} of=${device.capabilities} />
             </div>
@@ -70,7 +72,6 @@ function Actions({ device, reload }) {
     const dialogs = {
         name: html`<${NameDialog} ...${{ device, close, done }} />`,
         group: html`<${GroupDialog} devices=${[device]} ...${{ groups, close, done }} />`,
-        ungroup: html`<${UngroupDialog} devices=${[device]} ...${{ close, done }} />`,
         remove: html`<${RemoveDialog} devices=${[device]} ...${{ close }} done=${() => go(["devices"])} />`,
     };
     const ask = (what, label, kind) => html`<button type="button" class=${kind} onClick=${() => setAsking(what)}>${label}</button>`;
@@ -79,7 +80,6 @@ function Actions({ device, reload }) {
         ${mayChange.value && html`
             ${ask("name", "Rename…")}
             ${ask("group", device.group === null ? "Put into a group…" : "Change group…")}
-            ${device.group !== null && ask("ungroup", "Take out of the group…")}
             ${ask("remove", "Remove…", "danger")}
         `}
         ${dialogs[asking]}

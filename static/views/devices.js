@@ -9,11 +9,11 @@ import { Table } from "../parts/table.js";
 import { Ago, Short, State } from "../parts/values.js";
 import { refine, route, to } from "../router.js";
 import { mayChange } from "../session.js";
-import { count } from "../text.js";
+import { beginning, count } from "../text.js";
 import { html, useEffect, useState } from "../ui.js";
 import { ChosenBar } from "./devices/change.js";
 import { Filters } from "./devices/filters.js";
-import { GroupLink, useGroups } from "./devices/groups.js";
+import { GroupLink, LONG_OPTION, useGroups } from "./devices/groups.js";
 import { concernsDevices, useHeard } from "./devices/heard.js";
 import { asked, CLEARED, isNarrow } from "./devices/query.js";
 
@@ -71,7 +71,7 @@ function Found({ page: { devices: rows, next, total }, names, chosen, setChosen 
         const known = new Map([...chosen, ...rows.map((row) => [row.id, row])]);
         setChosen(new Map([...ids].map((id) => [id, known.get(id)])));
     };
-    const choosing = mayChange.value ? { chosen: new Set(chosen.keys()), onChoose: choose, describe: ({ name }) => name.slice(0, 60) } : {};
+    const choosing = mayChange.value ? { chosen: new Set(chosen.keys()), onChoose: choose, describe: ({ name }) => beginning(name, LONG_OPTION) } : {};
     return html`
         <${Table} label="Devices" columns=${columns(names)} rows=${rows.map(heard)} sort=${parameters.sort ?? "id"}
             onSort=${(sort) => refine({ sort, ...FIRST_PAGE })} ...${choosing} />
@@ -80,17 +80,17 @@ function Found({ page: { devices: rows, next, total }, names, chosen, setChosen 
 }
 
 const columns = (names) => [
-    { name: "name", label: "Name", sort: "name", show: ({ id, name }) => html`<a href=${to(["devices", id])}><${Short} of=${name} /></a>` },
+    { name: "name", label: "Name", sort: "name", show: ({ id, name }) => html`<a class="cell name-cell" href=${to(["devices", id])}><${Short} of=${name} /></a>` },
     { name: "state", label: "State", show: ({ state }) => html`<${State} of=${state} />` },
     { name: "version", label: "Version", sort: "version", show: ({ version }) => html`<${Reported} of=${version} />` },
-    { name: "group", label: "Group", isMinor: true, show: ({ group }) => html`<${GroupLink} id=${group} ...${{ names }} />` },
+    { name: "group", label: "Group", isMinor: true, show: ({ group }) => html`<span class="cell"><${GroupLink} id=${group} ...${{ names }} /></span>` },
     { name: "type", label: "Type", sort: "type", isMinor: true, show: ({ type }) => html`<${Reported} of=${type} />` },
-    { name: "mac", label: "MAC address", sort: "mac_address", isMinor: true, show: ({ mac_address }) => html`<span class="mac"><${Short} of=${mac_address} /></span>` },
-    { name: "heard", label: "Last heard", sort: "last_access", show: ({ last_access }) => html`<${Ago} at=${last_access} />` },
+    { name: "mac", label: "MAC address", sort: "mac_address", isMinor: true, show: ({ mac_address }) => html`<span class="line"><${Short} of=${mac_address} /></span>` },
+    { name: "heard", label: "Last heard", sort: "last_access", show: ({ last_access }) => html`<span class="line"><${Ago} at=${last_access} /></span>` },
 ];
 
 function Reported({ of: value }) {
-    return value === null ? html`<span class="quiet">not reported</span>` : html`<${Short} of=${value} />`;
+    return value === null ? html`<span class="quiet">not reported</span>` : html`<span class="cell"><${Short} of=${value} /></span>`;
 }
 
 function NoMatch() {

@@ -31,20 +31,19 @@ export function Overview() {
 
 function Told({ fleet, server, groups: { groups, names, areThere } }) {
     const isBeginning = areThere && !areDone({ fleet, server, groups });
+    const hasDevices = fleet.devices > 0;
     return html`
         ${isBeginning && mayChange.value && html`<${FirstSteps} ...${{ fleet, server, groups }} />`}
         <${Attention} ...${{ fleet, server, groups }} />
-        ${fleet.devices > 0 && html`
-            <div class="columns">
-                <${ByState} ...${{ fleet }} />
-                <${ByGroup} ...${{ fleet, names }} />
-                <${ByVersion} ...${{ fleet }} />
-                <${ByType} ...${{ fleet }} />
-            </div>
-        `}
         <div class="columns">
-            <${Recent} ...${{ names }} />
-            <${Server} of=${server} />
+            <div class="column">
+                ${hasDevices && html`<${ByState} ...${{ fleet }} /><${ByVersion} ...${{ fleet }} />`}
+                <${Server} of=${server} />
+            </div>
+            <div class="column">
+                ${hasDevices && html`<${ByGroup} ...${{ fleet, names }} /><${ByType} ...${{ fleet }} />`}
+                <${Recent} ...${{ names }} />
+            </div>
         </div>
     `;
 }

@@ -7,16 +7,13 @@ import { SearchField } from "../parts/filters.js";
 import { ActionButton, Outcome, useOutcome } from "../parts/outcome.js";
 import { Card, Empty, Loaded, Page } from "../parts/page.js";
 import { CursorPages, FIRST_PAGE } from "../parts/paging.js";
-import { Table } from "../parts/table.js";
-import { Ago, Short } from "../parts/values.js";
 import { refine, route, to } from "../router.js";
-import { mayChange } from "../session.js";
 import { count } from "../text.js";
 import { html, useEffect, useState } from "../ui.js";
 import { Accepted } from "./registrations/accepted.js";
 import { AcceptDialog, RejectDialog, accept, reject } from "./registrations/decide.js";
-import { Keys, Kind, Says } from "./registrations/shown.js";
 import { keyOf } from "./registrations/key.js";
+import { List } from "./registrations/list.js";
 
 const PAGE_LENGTH = 100;
 
@@ -89,36 +86,12 @@ function Found({ page: { registrations: rows, next, total }, chosen, setChosen, 
     if (rows.length === 0) {
         return search || after ? html`<${NoMatch} />` : state === "pending" ? html`<${NobodyWaits} />` : html`<${NobodyRejected} />`;
     }
-    const choose = (keys) => {
-        const known = new Map([...chosen, ...rows.map((row) => [keyOf(row), row])]);
-        setChosen(new Map([...keys].map((key) => [key, known.get(key)])));
-    };
-    const actions = {
-        name: "actions",
-        label: html`<span class="unseen">Decide</span>`,
-        show: (row) => html`
-            <div class="actions row-actions">
-                <${ActionButton} of=${outcome} act=${() => decide.accept([row])} label=${row.device === null ? "Accept" : "Accept…"} busyLabel="Accepting…"
-                    aria-label=${`Accept ${row.mac_address}`} />
-                ${state === "pending" && html`<${ActionButton} of=${outcome} act=${() => decide.reject([row])} label="Reject" busyLabel="Rejecting…"
-                    aria-label=${`Reject ${row.mac_address}`} />`}
-            </div>
-        `,
-    };
-    const choosing = mayChange.value ? { chosen: new Set(chosen.keys()), onChoose: choose, describe: ({ mac_address }) => mac_address } : {};
+    const label = state === "pending" ? "Devices that wait" : "Devices that were rejected";
     return html`
-        <${Table} label=${state === "pending" ? "Devices that wait" : "Devices that were rejected"} rows=${rows} rowId=${keyOf}
-            columns=${mayChange.value ? [...COLUMNS, actions] : COLUMNS} ...${choosing} />
+        <${List} ...${{ label, rows, chosen, outcome, decide }} choose=${setChosen} />
         <${CursorPages} shown=${rows.length} ...${{ next, total }} />
     `;
 }
-
-const COLUMNS = [
-    { name: "device", label: "Device", show: (row) => html`<strong class="mac"><${Short} of=${row.mac_address} /></strong><${Kind} of=${row} />` },
-    { name: "key", label: "Key", show: (row) => html`<${Keys} of=${row} />` },
-    { name: "says", label: "Says of itself", show: ({ metadata }) => html`<${Says} of=${metadata} />` },
-    { name: "asked", label: "Last asked", isMinor: true, show: ({ last_appeared }) => html`<${Ago} at=${last_appeared} />` },
-];
 
 function ChosenBar({ some, clear, outcome, decide, state }) {
     return html`

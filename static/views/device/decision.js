@@ -4,7 +4,7 @@ import * as api from "../../api.js";
 import { useData } from "../../data.js";
 import { ActionButton, Outcome, say, useOutcome } from "../../parts/outcome.js";
 import { Card, Loaded } from "../../parts/page.js";
-import { Text } from "../../parts/values.js";
+import { Sentence } from "../../parts/values.js";
 import { mayChange } from "../../session.js";
 import { html } from "../../ui.js";
 import { mayMove } from "./messages.js";
@@ -44,25 +44,27 @@ export function Decision({ device }) {
 function Told({ decision: { sentence, steps }, device, reload }) {
     const found = Object.fromEntries(steps.map(({ name, data }) => [name, data ?? {}]));
     const hold = found.rollout.hold ?? null;
+    // Packages are looked at one by one when none of them leads on.
+    const isStuck = steps.some(({ name, outcome }) => outcome === "stops_here" && ["packages", "path"].includes(name));
     return html`
-        <p class=${`conclusion ${tone(steps, hold)}`}><${Text} of=${sentence} /></p>
-        ${hold?.kind === "pausing" && mayChange.value && html`<${Release} ...${{ device, reload }} />`}
+        <p class=${`conclusion ${tone(steps, hold)}`}><${Sentence} of=${sentence} /></p>
         ${found.path.path && html`<${Way} runs=${found.policy.runs} steps=${found.path.path} bytes=${found.path.bytes} />`}
+        ${hold?.kind === "pausing" && mayChange.value && html`<${Release} ...${{ device, reload }} />`}
         <ol class="chain" aria-label="From its address to an offer">
-            ${steps.map((step) => html`<${Link} key=${step.name} ...${step} />`)}
+            ${steps.map((step) => html`<${Link} key=${step.name} ...${step} isOpen=${isStuck} />`)}
         </ol>
     `;
 }
 
-function Link({ name, outcome, sentence, data }) {
+function Link({ name, outcome, sentence, data, isOpen }) {
     const { mark, says } = OUTCOMES[outcome];
     return html`
         <li class=${`link-of-chain ${outcome}`}>
             <span class="link-mark" role="img" aria-label=${says}>${mark}</span>
-            <div>
-                <strong class="link-name">${LINKS[name] ?? name}</strong>
-                ${sentence === null ? html`<span class="quiet">not reached</span>` : html`<${Text} of=${sentence} />`}
-                ${data?.packages?.length > 0 && html`<${Considered} packages=${data.packages} />`}
+            <strong class="link-name">${LINKS[name] ?? name}</strong>
+            <div class="link-says">
+                ${sentence === null ? html`<span class="quiet">not reached</span>` : html`<${Sentence} of=${sentence} />`}
+                ${data?.packages?.length > 0 && html`<${Considered} packages=${data.packages} ...${{ isOpen }} />`}
             </div>
         </li>
     `;
@@ -77,8 +79,10 @@ function Release({ device, reload }) {
         reload();
     };
     return html`
-        <p class="hint">If what made it fail is mended, it need not wait for the end of the pause.</p>
-        <${ActionButton} of=${outcome} ...${{ act }} label="Offer it again now" busyLabel="Releasing…" />
+        <div class="notice next">
+            <span>If what made it fail is mended, it need not wait for the end of the pause.</span>
+            <${ActionButton} of=${outcome} ...${{ act }} label="Offer it again now" busyLabel="Releasing…" />
+        </div>
         <${Outcome} of=${outcome} />
     `;
 }

@@ -48,24 +48,24 @@ export function History({ device }) {
 }
 
 const COLUMNS = [
-    { name: "at", label: "Offered", show: ({ offered_at }) => html`<${Ago} at=${offered_at} />` },
+    { name: "at", label: "Offered", show: ({ offered_at }) => html`<span class="line"><${Ago} at=${offered_at} /></span>` },
     {
         name: "what",
         label: "From → to",
         show: ({ from, to: brought, package: id }) => html`
-            <${Short} of=${from} /> → <${Short} of=${brought} /> <a class="aside" href=${to(["packages", id])}>Package ${id}</a>
+            <${Short} of=${from} limit=${20} /> → <${Short} of=${brought} limit=${20} /> <a class="aside" href=${to(["packages", id])}>Package ${id}</a>
         `,
     },
     { name: "state", label: "Outcome", show: (attempt) => html`<${AttemptState} of=${attempt} />` },
     { name: "fetched", label: "Fetched", isMinor: true, show: (attempt) => html`<${Fetched} of=${attempt} />` },
-    { name: "took", label: "Took", isMinor: true, show: ({ offered_at, ended_at }) => (ended_at === null ? "goes on" : took(offered_at, ended_at)) },
+    { name: "took", label: "Took", isMinor: true, show: ({ offered_at, ended_at }) => html`<span class="line">${ended_at === null ? "goes on" : took(offered_at, ended_at)}</span>` },
 ];
 
 function Fetched({ of: { stage, fetched, length } }) {
     const said = `${bytes(fetched)} of ${bytes(length)}`;
     return stage === "fetching"
         ? html`<progress value=${fetched} max=${length} aria-label="Fetched"></progress> <span class="aside">${said}</span>`
-        : fetched === length ? bytes(length) : said;
+        : html`<span class="line">${fetched === length ? bytes(length) : said}</span>`;
 }
 
 function took(from, until) {

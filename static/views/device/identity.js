@@ -15,6 +15,7 @@ export function Identity({ device, names }) {
         <${Card} title="Identity">
             <${Facts}
                 of=${[
+                    ["Name", html`<${Text} of=${device.name} limit=${200} />`],
                     ["Number", device.id],
                     ["MAC address", html`<${Text} of=${device.mac_address} />`],
                     ["Type", reported(device.type)],

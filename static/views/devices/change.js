@@ -10,6 +10,7 @@ import { html, useState } from "../../ui.js";
 import { groupOptions } from "./groups.js";
 
 const NAMED = 5;
+const NO_GROUP = "none";
 
 /** What can be done to the `chosen` devices, by their identifiers; `done` when that was done, `clear` to choose none. */
 export function ChosenBar({ chosen, groups, done, clear }) {
@@ -35,14 +36,15 @@ export function ChosenBar({ chosen, groups, done, clear }) {
     `;
 }
 
-/** Asks which group devices are to be in. */
+/** Asks which group devices are to be in; one that is in a group may be in none, too. */
 export function GroupDialog({ devices, groups, close, done }) {
+    const present = devices.length === 1 ? devices[0].group : null;
+    const options = present === null ? groupOptions(groups) : [...groupOptions(groups), [NO_GROUP, "In no group"]];
     const send = async ({ group }) => {
-        await api.assignDevices(ids(devices), Number(group));
-        say(`${count(devices.length, "device")} put into ${groupOptions(groups).find(([id]) => String(id) === group)[1]}.`);
+        await api.assignDevices(ids(devices), group === NO_GROUP ? null : Number(group));
+        say(group === NO_GROUP ? "The device is in no group now." : `${count(devices.length, "device")} put into ${options.find(([id]) => String(id) === group)[1]}.`);
         done();
     };
-    const present = devices.length === 1 ? devices[0].group : null;
     if (groups.length === 0) {
         return html`
             <${Dialog} title="There is no group yet" ...${{ close }}>
@@ -52,11 +54,11 @@ export function GroupDialog({ devices, groups, close, done }) {
         `;
     }
     return html`
-        <${Dialog} title=${`Put ${these(devices)} into a group`} ...${{ close }}>
+        <${Dialog} title=${present === null ? `Put ${these(devices)} into a group` : "Change the group of a device"} ...${{ close }}>
             <${Names} of=${devices} />
             <p class="hint">A device is in one group: it leaves the one that it is in now.</p>
-            <${Form} label="Put into the group" busyLabel="Putting…" ...${{ send }} actions=${html`<${CancelButton} ...${{ close }} />`}>
-                <${SelectField} name="group" label="Group" options=${groupOptions(groups)} value=${present} />
+            <${Form} label=${present === null ? "Put into the group" : "Change the group"} busyLabel="Changing…" ...${{ send }} actions=${html`<${CancelButton} ...${{ close }} />`}>
+                <${SelectField} name="group" label="Group" options=${options} value=${present} />
             <//>
         <//>
     `;

@@ -4,9 +4,9 @@ import { Choice, SearchField } from "../../parts/filters.js";
 import { FIRST_PAGE } from "../../parts/paging.js";
 import { STATES } from "../../parts/values.js";
 import { refine, route } from "../../router.js";
-import { number } from "../../text.js";
+import { beginning, number } from "../../text.js";
 import { html } from "../../ui.js";
-import { groupOptions, optionText } from "./groups.js";
+import { groupOptions, LONG_OPTION } from "./groups.js";
 
 const NOT_REPORTED = "–";
 
@@ -42,7 +42,7 @@ function ReportedChoice({ label, name, all, found = [], parameters, narrow }) {
                 : { [name]: chosen === "" ? undefined : chosen.slice(1), without: others },
         );
     };
-    const known = withPresent(options, given && `=${given}`, () => optionText(given));
+    const known = withPresent(options, given && `=${given}`, () => beginning(given, LONG_OPTION));
     return html`<${Choice} ...${{ label, value, change }} options=${[["", all], ...known, [NOT_REPORTED, "Not reported"]]} />`;
 }
 
@@ -53,5 +53,6 @@ function withPresent(options, value, label) {
 }
 
 function counted(label, devices) {
-    return devices === undefined ? optionText(label) : `${optionText(label)} (${number(devices)})`;
+    const text = beginning(label, LONG_OPTION);
+    return devices === undefined ? text : `${text} (${number(devices)})`;
 }

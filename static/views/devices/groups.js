@@ -4,10 +4,11 @@ import * as api from "../../api.js";
 import { isOf, useData } from "../../data.js";
 import { Short } from "../../parts/values.js";
 import { to } from "../../router.js";
-import { groupName } from "../../text.js";
+import { beginning, groupName } from "../../text.js";
 import { html } from "../../ui.js";
 
-const LONG_OPTION = 60;
+/** Longer texts make a list to choose from too wide. */
+export const LONG_OPTION = 60;
 
 /** All groups, and what they are called by their identifiers. */
 export function useGroups() {
@@ -26,10 +27,5 @@ export function GroupLink({ id, names }) {
 
 /** Groups to choose from: `[value, label]` each. */
 export function groupOptions(groups) {
-    return groups.map((group) => [group.id, optionText(groupName(group))]);
-}
-
-/** A text that is not ours, short enough for a list to choose from. */
-export function optionText(text) {
-    return text.length > LONG_OPTION ? `${text.slice(0, LONG_OPTION)}…` : text;
+    return groups.map((group) => [group.id, beginning(groupName(group), LONG_OPTION)]);
 }

@@ -1,14 +1,13 @@
 // What needs somebody, each with the way to where something can be done about it. Concerns of the server stand above every view.
 
 import { to } from "../../router.js";
-import { bytes, groupName, number } from "../../text.js";
+import { beginning, bytes, groupName, number } from "../../text.js";
 import { html } from "../../ui.js";
+import { isLow } from "./room.js";
 
 /** Of more halted groups, their number is enough. */
 const NAMED_GROUPS = 3;
 const LONG_NAME = 40;
-/** Uploads are refused when the reserve is reached; below twice of that, or a tenth of the disk, it is time to make room. */
-const LOW_SHARE = 0.1;
 
 export function Attention({ fleet, server, groups }) {
     const tasks = [...waiting(server), ...devices(fleet), ...halted(groups), ...packages(server), ...room(server)];
@@ -47,7 +46,7 @@ function halted(groups) {
         key: `halted ${group.id}`,
         tone: "bad",
         value: "Halted",
-        label: `${groupName(group).slice(0, LONG_NAME)}: too many devices failed`,
+        label: `${beginning(groupName(group), LONG_NAME)}: too many devices failed`,
         href: to(["groups", group.id]),
     }));
 }
@@ -57,7 +56,6 @@ function packages({ packages: { corrupt, missing } }) {
     return damaged === 0 ? [] : [{ key: "damaged", tone: "bad", value: number(damaged), label: damaged === 1 ? "package is damaged" : "packages are damaged", href: "#/packages" }];
 }
 
-function room({ storage: { free, total, reserve } }) {
-    const isLow = free !== null && (free < 2 * reserve || free < LOW_SHARE * total);
-    return isLow ? [{ key: "room", tone: "notable", value: bytes(free), label: "are free: delete packages that nobody needs", href: "#/packages" }] : [];
+function room({ storage }) {
+    return isLow(storage) ? [{ key: "room", tone: "notable", value: bytes(storage.free), label: "are free: delete packages that nobody needs", href: "#/packages" }] : [];
 }

@@ -9,6 +9,8 @@ import { html } from "../../ui.js";
 
 /** As many as of versions and types. */
 const SHOWN_GROUPS = 20;
+/** How states stand beside one another: what is well first, then what is not. */
+const ORDER = ["up_to_date", "updating", "waiting", "failing", "blocked", "silent", "no_target"];
 
 export function ByState({ fleet: { devices, states } }) {
     const bars = Object.entries(STATES).map(([state, { label, tone }]) => ({
@@ -39,16 +41,16 @@ function reported(name, entries, others) {
     return others === 0 ? bars : [...bars, { key: "others", label: "others", value: others, tone: "quiet" }];
 }
 
-export function ByGroup({ fleet: { devices, groups }, names }) {
+export function ByGroup({ fleet: { groups }, names }) {
     const most = [...groups].sort((one, other) => other.devices - one.devices);
     const others = most.slice(SHOWN_GROUPS).reduce((sum, { devices }) => sum + devices, 0);
     const bars = most.slice(0, SHOWN_GROUPS).map(({ group, devices, states }) => ({
         key: String(group),
         label: group === null ? "in no group" : html`<${Short} of=${names.get(group) ?? `Group ${group}`} />`,
         value: devices,
-        parts: Object.entries(STATES).map(([state, { label, tone }]) => ({ key: state, label, tone, value: states[state] ?? 0 })),
+        parts: ORDER.map((state) => ({ key: state, label: STATES[state].label, tone: STATES[state].tone, value: states[state] ?? 0 })),
         href: to(["devices"], { group: group ?? "none" }),
     }));
     const all = others === 0 ? bars : [...bars, { key: "others", label: "others", value: others, tone: "quiet" }];
-    return html`<${Card} title="Groups"><${Bars} label="Devices by group" bars=${all} whole=${devices} /><//>`;
+    return html`<${Card} title="Groups"><${Bars} label="Devices by group" bars=${all} whole=${Math.max(...all.map(({ value }) => value))} /><//>`;
 }

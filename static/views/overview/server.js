@@ -4,6 +4,7 @@ import { Card } from "../../parts/page.js";
 import { Facts } from "../../parts/values.js";
 import { bytes, count } from "../../text.js";
 import { html } from "../../ui.js";
+import { isLow } from "./room.js";
 
 export function Server({ of: { version, storage, packages, unfinished_uploads: uploads } }) {
     const { whole, corrupt, missing } = packages;
@@ -21,12 +22,13 @@ export function Server({ of: { version, storage, packages, unfinished_uploads: u
     `;
 }
 
-function Disk({ of: { free, total, reserve } }) {
+function Disk({ of: storage }) {
+    const { free, total, reserve } = storage;
     if (free === null || total === null) {
         return "The file system of the packages is not there.";
     }
     return html`
-        <meter min="0" max=${total} value=${total - free} aria-label="How full the disk is"></meter>
+        <span class="bar-track disk" aria-hidden="true"><span class=${`bar-fill ${isLow(storage) ? "notable" : "plain"}`} style=${{ width: `${(1 - free / total) * 100}%` }}></span></span>
         <div>${bytes(free)} free of ${bytes(total)}</div>
         <div class="quiet">${bytes(reserve)} are kept back from uploads</div>
     `;

@@ -15,7 +15,7 @@ export function Kind({ of: { device } }) {
     }
     return html`
         <div><${Chip} tone="bad">Change of key<//></div>
-        <p class="package-sentence">Claims to be <a href=${to(["devices", device.id])}><${Short} of=${device.name} /></a>: it was reinstalled, or this is somebody else.</p>
+        <p class="claim">Claims to be <a href=${to(["devices", device.id])}><${Short} of=${device.name} /></a>: it was reinstalled, or this is somebody else.</p>
     `;
 }
 
@@ -26,8 +26,8 @@ export function Keys({ of: { key_fingerprint: fresh, device } }) {
     }
     return html`
         <dl class="keys">
-            <div><dt>New</dt><dd><${Fingerprint} of=${fresh} /></dd></div>
-            <div><dt>Now</dt><dd>${device.key_fingerprint === null ? "none" : html`<${Fingerprint} of=${device.key_fingerprint} />`}</dd></div>
+            <div><dt>Asks with</dt><dd><${Fingerprint} of=${fresh} /></dd></div>
+            <div><dt>Has now</dt><dd>${device.key_fingerprint === null ? "none" : html`<${Fingerprint} of=${device.key_fingerprint} />`}</dd></div>
         </dl>
     `;
 }
