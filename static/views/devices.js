@@ -73,8 +73,10 @@ function Found({ page: { devices: rows, next, total }, names, chosen, setChosen 
     };
     const choosing = mayChange.value ? { chosen: new Set(chosen.keys()), onChoose: choose, describe: ({ name }) => beginning(name, LONG_OPTION) } : {};
     return html`
-        <${Table} label="Devices" columns=${columns(names)} rows=${rows.map(heard)} sort=${parameters.sort ?? "id"}
-            onSort=${(sort) => refine({ sort, ...FIRST_PAGE })} ...${choosing} />
+        <div class="devices">
+            <${Table} label="Devices" columns=${columns(names)} rows=${rows.map(heard)} sort=${parameters.sort ?? "id"}
+                onSort=${(sort) => refine({ sort, ...FIRST_PAGE })} ...${choosing} />
+        </div>
         <${CursorPages} shown=${rows.length} ...${{ next, total }} />
     `;
 }
@@ -85,12 +87,12 @@ const columns = (names) => [
     { name: "version", label: "Version", sort: "version", show: ({ version }) => html`<${Reported} of=${version} />` },
     { name: "group", label: "Group", isMinor: true, show: ({ group }) => html`<span class="cell"><${GroupLink} id=${group} ...${{ names }} /></span>` },
     { name: "type", label: "Type", sort: "type", isMinor: true, show: ({ type }) => html`<${Reported} of=${type} />` },
-    { name: "mac", label: "MAC address", sort: "mac_address", isMinor: true, show: ({ mac_address }) => html`<span class="line"><${Short} of=${mac_address} /></span>` },
     { name: "heard", label: "Last heard", sort: "last_access", show: ({ last_access }) => html`<span class="line"><${Ago} at=${last_access} /></span>` },
+    { name: "mac", label: "MAC address", sort: "mac_address", isMinor: true, show: ({ mac_address }) => html`<span class="line"><${Short} of=${mac_address} /></span>` },
 ];
 
 function Reported({ of: value }) {
-    return value === null ? html`<span class="quiet">not reported</span>` : html`<span class="cell"><${Short} of=${value} /></span>`;
+    return value === null ? html`<span class="quiet line">not reported</span>` : html`<span class="cell"><${Short} of=${value} /></span>`;
 }
 
 function NoMatch() {

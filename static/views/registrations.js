@@ -52,7 +52,7 @@ export function Registrations() {
                     <${Tab} name="pending" label="Waiting" ...${{ state, search }} />
                     <${Tab} name="rejected" label="Rejected" ...${{ state, search }} />
                 </nav>
-                <div class="tools">
+                <div class="tools registrations-tools">
                     <${SearchField} label="Search" hint="MAC address, metadata" value=${search} change=${(text) => refine({ search: text, ...FIRST_PAGE })} />
                 </div>
                 <${Outcome} of=${outcome} />

@@ -10,7 +10,7 @@ import { GroupLink } from "../devices/groups.js";
 const EXACT_SECONDS = 5;
 
 export function Identity({ device, names }) {
-    const reported = (value) => (value === null ? html`<span class="quiet">not reported</span>` : html`<${Text} of=${value} />`);
+    const reported = (value) => (value === null ? html`<span class="quiet">not reported</span>` : html`<${Text} of=${value} limit=${120} />`);
     return html`
         <${Card} title="Identity">
             <${Facts}

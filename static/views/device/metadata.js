@@ -30,7 +30,7 @@ export function Metadata({ of: metadata }) {
                 ? html`<p class="quiet">Nothing yet: it says that when it asks for updates.</p>`
                 : rows.length === 0
                   ? html`<p class="quiet" role="status">Nothing of that is like “${search.trim()}”.</p>`
-                  : html`<${Table} label="What it reports" ...${{ columns, rows }} />`}
+                  : html`<div class="reported"><${Table} label="What it reports" ...${{ columns, rows }} /></div>`}
         <//>
     `;
 }
