@@ -5,8 +5,11 @@ import { html, useEffect, useId, useRef, useState } from "../ui.js";
 // Between two keystrokes, and not after each.
 const TYPING_MS = 250;
 
-/** A field to search with: `change` gets what is typed, when the typing pauses. */
-export function SearchField({ label, hint, value = "", change }) {
+/**
+ * A field to search with: `change` gets what is typed, when the typing pauses. Where there are several beside each other, `role` is
+ * `null`: a view has one search.
+ */
+export function SearchField({ label, hint, value = "", change, role = "search" }) {
     const id = useId();
     const [typed, setTyped] = useState(value);
     const sent = useRef(value);
@@ -33,7 +36,7 @@ export function SearchField({ label, hint, value = "", change }) {
         timer.current = setTimeout(() => send(target.value.trim()), TYPING_MS);
     };
     return html`
-        <div class="field search" role="search">
+        <div class="field search" role=${role}>
             <label for=${id}>${label}</label>
             <input id=${id} type="search" autocomplete="off" autocapitalize="none" spellcheck=${false} placeholder=${hint} value=${typed} onInput=${type} />
         </div>

@@ -5,7 +5,7 @@ import { isOf, useData } from "../data.js";
 import { listen } from "../live.js";
 import { SearchField } from "../parts/filters.js";
 import { ActionButton, Outcome, useOutcome } from "../parts/outcome.js";
-import { Card, Empty, Loaded, Page } from "../parts/page.js";
+import { Card, Empty, focusHeading, Loaded, Page } from "../parts/page.js";
 import { CursorPages, FIRST_PAGE } from "../parts/paging.js";
 import { refine, route, to } from "../router.js";
 import { count } from "../text.js";
@@ -36,7 +36,7 @@ export function Registrations() {
         setAccepted((before) => [...before, ...letIn]);
         found.reload();
         // The button that was pressed goes with its row.
-        document.querySelector("h1").focus({ preventScroll: true });
+        focusHeading();
     };
     const decide = {
         // A new device is let in at once; a new key of one that is there is worth a question.

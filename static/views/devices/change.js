@@ -115,7 +115,7 @@ function Names({ of: devices }) {
     const others = devices.length - NAMED;
     return html`
         <ul class="named">
-            ${devices.slice(0, NAMED).map(({ id, name, mac_address }) => html`<li key=${id}><strong><${Short} of=${name} /></strong> <span class="quiet">${mac_address}</span></li>`)}
+            ${devices.slice(0, NAMED).map(({ id, name, mac_address }) => html`<li key=${id}><strong><${Short} of=${name} /></strong> ${mac_address !== name && html`<span class="quiet">${mac_address}</span>`}</li>`)}
             ${others > 0 && html`<li class="quiet">and ${count(others, "other", "others")}</li>`}
         </ul>
     `;
