@@ -43,6 +43,9 @@ const get = (path, parameters) => call("GET", OWN + path + query(parameters));
 const post = (path, body) => call("POST", OWN + path, body);
 const put = (path, body) => call("PUT", OWN + path, body);
 
+/** The value of a parameter that asks for what has none, where one that is just missing asks for all. */
+export const EMPTY = { toString: () => "" };
+
 /** Parameters of a request, without those that have no value. */
 export function query(parameters = {}) {
     const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== null && value !== "");

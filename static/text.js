@@ -49,6 +49,11 @@ export function localMoment(moment) {
     return MOMENT.format(new Date(moment));
 }
 
+/** The beginning of a text that may be long. */
+export function beginning(text, limit) {
+    return text.length > limit ? `${text.slice(0, limit)}…` : text;
+}
+
 /** What a group is called. */
 export function groupName(group) {
     const { name, description } = group.metadata;

@@ -1,14 +1,17 @@
-// Dialogs: what is asked before something is changed, above the view. The browser keeps the focus inside and gives it back.
+// Dialogs: what is asked before something is changed, above the view. The browser keeps the focus inside.
 
 import { html, useEffect, useId, useRef } from "../ui.js";
+import { focusHeading } from "./page.js";
 
 /** A dialog that is shown as long as it is drawn; `close` is called when somebody wants it gone (Escape, or outside of it). */
 export function Dialog({ title, close, children, class: kind = "" }) {
     const node = useRef(null);
     const id = useId();
     useEffect(() => {
+        const opener = document.activeElement;
         node.current.showModal();
-        return () => node.current?.close();
+        // It goes without being closed, so the browser does not give the focus back.
+        return () => (opener.isConnected ? opener.focus() : focusHeading());
     }, []);
     const cancel = (event) => {
         event.preventDefault();

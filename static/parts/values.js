@@ -1,10 +1,13 @@
 // Values as they are shown: moments, states, and texts that devices and uploaders wrote.
 
 import { html, signal, useState } from "../ui.js";
-import { localMoment, span } from "../text.js";
+import { beginning, localMoment, span } from "../text.js";
 
 const TICK_MS = 10_000;
 const LONG_TEXT = 400;
+const SHORT_TEXT = 40;
+/** As much as one wants to see on hover. */
+const TITLE_LENGTH = 1_000;
 
 /** Moves on every few seconds, for what is told as "3 min ago". */
 const now = signal(Date.now());
@@ -37,6 +40,12 @@ export function Moment({ at }) {
     return at === null || at === undefined ? "never" : html`<time datetime=${at} title=${utc(at)}>${localMoment(at)}</time>`;
 }
 
+/** A sentence of the server; the moments in it, which it tells in UTC, in local time. */
+export function Sentence({ of }) {
+    const parts = of.split(/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)/);
+    return html`<bdi>${parts.map((part, position) => (position % 2 === 0 || Number.isNaN(Date.parse(part)) ? part : html`<${Moment} at=${part} />`))}</bdi>`;
+}
+
 /** How long ago a moment was; the moment itself on hover. */
 export function Ago({ at }) {
     if (at === null || at === undefined) {
@@ -58,7 +67,12 @@ export function Text({ of, limit = LONG_TEXT }) {
     if (isWhole || text.length <= limit) {
         return html`<bdi>${text}</bdi>`;
     }
-    return html`<bdi>${text.slice(0, limit)}…</bdi> <button type="button" class="link" onClick=${() => setIsWhole(true)}>Show all</button>`;
+    return html`<bdi>${beginning(text, limit)}</bdi> <button type="button" class="link" onClick=${() => setIsWhole(true)}>Show all</button>`;
+}
+
+/** The beginning of a text that is not ours, for a line that has no room for more. */
+export function Short({ of, limit = SHORT_TEXT }) {
+    return of.length <= limit ? html`<bdi>${of}</bdi>` : html`<bdi title=${beginning(of, TITLE_LENGTH)}>${beginning(of, limit)}</bdi>`;
 }
 
 /** The first digits of a hash; all of them on hover. */
