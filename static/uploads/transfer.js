@@ -71,7 +71,7 @@ class Transfer {
         let next = this.prepare(this.sent);
         while (this.sent < this.file.size) {
             const piece = await next;
-            const end = this.sent + piece.bytes.byteLength;
+            const end = this.sent + piece.part.size;
             // The next one is read and summed up while this one is on its way.
             next = end < this.file.size ? this.prepare(end) : null;
             // Whether it can be read is asked when it is its turn.
@@ -84,22 +84,22 @@ class Transfer {
     }
 
     async prepare(offset) {
+        // The browser sends a part of a file without this page having it; what it reads itself would keep it busy.
         const part = this.file.slice(offset, offset + this.size.bytes);
-        let bytes;
         try {
-            bytes = await part.arrayBuffer();
+            await part.slice(0, 1).arrayBuffer();
+            return { part, headers: this.kind.checksum === null ? {} : await tus.checksum(await part.arrayBuffer(), this.kind.checksum) };
         } catch (error) {
             throw new Error("the file cannot be read any more: it was moved or changed; cancel this upload and choose it again", { cause: error });
         }
-        return { bytes, headers: this.kind.checksum === null ? {} : await tus.checksum(bytes, this.kind.checksum) };
     }
 
-    async sendPiece({ bytes, headers }) {
+    async sendPiece({ part, headers }) {
         const { id, sent, signal } = this;
         const began = seconds();
         const onProgress = (loaded) => this.progressed(sent + loaded);
-        this.sent = await tus.send(id, sent, bytes, headers, onProgress, signal);
-        this.size.arrived(bytes.byteLength, seconds() - began);
+        this.sent = await tus.send(id, sent, part, headers, onProgress, signal);
+        this.size.arrived(part.size, seconds() - began);
         this.progressed(this.sent);
     }
 

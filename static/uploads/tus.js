@@ -120,7 +120,7 @@ export async function checksum(bytes, [name, browsersName]) {
 }
 
 /** Sends a piece, and tells `onProgress` how many bytes of it have left; returns where the next one begins. */
-export function send(id, offset, bytes, headers, onProgress, signal) {
+export function send(id, offset, part, headers, onProgress, signal) {
     // Unlike fetch, this says how much has been sent.
     const request = new XMLHttpRequest();
     return new Promise((resolve, reject) => {
@@ -157,7 +157,7 @@ export function send(id, offset, bytes, headers, onProgress, signal) {
         const all = { ...VERSION, ...headers, "Upload-Offset": String(offset), "Content-Type": "application/offset+octet-stream" };
         Object.entries(all).forEach(([name, value]) => request.setRequestHeader(name, value));
         moved();
-        request.send(bytes);
+        request.send(part);
     });
 }
 

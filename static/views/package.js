@@ -81,8 +81,7 @@ function Pairs({ of }) {
 function File({ one: { state, length, verified_at, stored } }) {
     const { created, sha256, metadata } = stored;
     const directory = metadata["rdfm.storage.local.directory"];
-    const uuid = metadata["rdfm.storage.local.uuid"];
-    const address = `/local_storage/${[...(directory ?? "").split("/"), uuid].filter(Boolean).map(encodeURIComponent).join("/")}`;
+    const address = `/local_storage/${metadata["rdfm.storage.local.uuid"]}`;
     return html`
         <${Card} title="File">
             <${Facts} of=${[
