@@ -12,7 +12,7 @@ import * as queue from "./queue.js";
 const SAYS = {
     waiting: "Waits for its turn",
     sending: "Uploading",
-    retrying: "The connection broke: trying again",
+    retrying: "Interrupted: trying again",
     paused: "Paused",
     lost: "Not finished: choose the same file again to go on",
     reading: "Complete: the server reads what is in it",
@@ -22,7 +22,7 @@ const SAYS = {
     failed: "Failed",
 };
 
-/** An upload. In the strip, which has little room, only what keeps it going is offered. */
+/** An upload, with what can be done about it. */
 export function Upload({ of: upload }) {
     const { name, state, complaint } = upload;
     const [isCancelling, setIsCancelling] = useState(false);

@@ -58,7 +58,7 @@ function summary(uploads) {
     const going = of("waiting", "sending", "retrying", "publishing", "reading");
     const parts = [
         going > 0 && `${count(going, "upload")} going on`,
-        of("retrying") > 0 && "the connection broke, trying again",
+        of("retrying") > 0 && `${of("retrying")} interrupted`,
         of("paused") > 0 && `${of("paused")} paused`,
         of("complete") > 0 && `${of("complete")} to be described`,
         of("failed") > 0 && `${of("failed")} failed`,

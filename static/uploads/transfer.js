@@ -42,10 +42,11 @@ export async function carry({ id, file, sent }, { show, begun }, signal) {
             if (!transfer.mayGoOn(error, failures)) {
                 throw error;
             }
-            if (error instanceof Unreachable) {
+            const isBroken = error instanceof Unreachable;
+            if (isBroken) {
                 connection.lost();
             }
-            show({ state: "retrying", speed: null, sent: transfer.sent, complaint: asSentence(error.message) });
+            show({ state: "retrying", speed: null, sent: transfer.sent, complaint: isBroken ? null : asSentence(error.message) });
             await rest(Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** (failures - 1)), signal);
         }
     }

@@ -10,6 +10,8 @@ const PATIENCE_MS = 30_000;
 const READING_PATIENCE_MS = 30 * 60_000;
 // A piece of which nothing moved for so long is on a connection that is dead.
 const STALL_MS = 60_000;
+/** What proxies say when there is no server behind them. */
+const NOBODY = [502, 503, 504];
 /** The algorithms that both may know, the preferred one first: what the server and what the browser call them. */
 const CHECKSUMS = [
     ["sha256", "SHA-256"],
@@ -61,6 +63,9 @@ function refusal(status, text) {
         sentence = JSON.parse(text).error;
     } catch {
         // HEAD has no body, and proxies say it in HTML.
+    }
+    if (sentence === undefined && NOBODY.includes(status)) {
+        return new Unreachable("the server does not answer");
     }
     const refused = new Refused(status, String(sentence ?? `the server refused, and did not say why (${status})`));
     refused.isExplained = sentence !== undefined;

@@ -13,7 +13,7 @@ import { ArtifactCard } from "./packages/artifact.js";
 import { CopyButton } from "./packages/copy.js";
 import { DeleteDialog } from "./packages/delete.js";
 import { Groups, useGroupNames } from "./packages/groups.js";
-import { DEVICE_TYPE, PackageState, packageName, VERSION } from "./packages/texts.js";
+import { DEVICE_TYPE, PackageState, packageName, Pairs, VERSION } from "./packages/texts.js";
 
 const NOT_FOUND = 404;
 
@@ -61,6 +61,7 @@ function Damage({ one: { state, detail, found_at } }) {
 
 function What({ one: { id, metadata } }) {
     const requirements = requirementsOf(metadata);
+    const rest = restOf(metadata);
     return html`
         <${Card} title="What it is">
             <${Facts} of=${[
@@ -68,14 +69,10 @@ function What({ one: { id, metadata } }) {
                 ["Version", html`<${Text} of=${metadata[VERSION]} />`],
                 ["Device type", html`<${Text} of=${metadata[DEVICE_TYPE]} />`],
                 ["Requires", requirements.length === 0 ? html`<span class="quiet">nothing: every device of the type may install it</span>` : html`<${Pairs} of=${requirements} />`],
-                ...restOf(metadata).map(([key, value]) => [html`<bdi>${key}</bdi>`, html`<${Text} of=${value} />`]),
+                rest.length === 0 ? null : ["Further metadata", html`<${Pairs} of=${rest} />`],
             ]} />
         <//>
     `;
-}
-
-function Pairs({ of }) {
-    return html`<ul class="pairs">${of.map(([key, value]) => html`<li key=${key}><span class="quiet"><bdi>${key}</bdi> is </span><${Text} of=${value} /></li>`)}</ul>`;
 }
 
 function File({ one: { state, length, verified_at, stored } }) {

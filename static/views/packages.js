@@ -14,7 +14,7 @@ import { ChooseFiles, DropPlace, Uploads } from "./packages/uploads.js";
 import { Groups, useGroupNames } from "./packages/groups.js";
 import { brief, DEVICE_TYPE, PackageState, VERSION } from "./packages/texts.js";
 
-const ON_A_PAGE = 100;
+const ON_A_PAGE = 50;
 const LATEST_FIRST = "-id";
 const COLLATOR = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 const SORTED_BY = {

@@ -4,6 +4,7 @@ import { Card } from "../../parts/page.js";
 import { Facts, Text } from "../../parts/values.js";
 import { asSentence, count } from "../../text.js";
 import { html } from "../../ui.js";
+import { Pairs, Values } from "./texts.js";
 
 export function ArtifactCard({ of: artifact }) {
     const { format, version, signed, name, device_types: types, payloads, checksums, unverified, left_out: leftOut } = artifact;
@@ -28,14 +29,7 @@ export function ArtifactCard({ of: artifact }) {
 
 function pairs(label, of) {
     const all = Object.entries(of);
-    return all.length === 0
-        ? null
-        : [label, html`<ul class="pairs">${all.map(([key, value]) => html`<li key=${key}><span class="quiet"><bdi>${key}</bdi> is </span><${Values} of=${[value].flat()} /></li>`)}</ul>`];
-}
-
-/** Texts, one of which is meant. */
-function Values({ of }) {
-    return of.length === 0 ? html`<span class="quiet">none</span>` : of.map((value, index) => html`${index > 0 && " or "}<${Text} key=${index} of=${value} />`);
+    return all.length === 0 ? null : [label, html`<${Pairs} of=${all} />`];
 }
 
 function LeftOut({ of }) {

@@ -1,7 +1,7 @@
 // How packages are told of.
 
 import { DEVICE_TYPE, VERSION } from "../../uploads/description.js";
-import { Chip } from "../../parts/values.js";
+import { Chip, Text } from "../../parts/values.js";
 import { html } from "../../ui.js";
 
 export { DEVICE_TYPE, VERSION };
@@ -28,4 +28,14 @@ export function packageName({ metadata }) {
 export function PackageState({ of }) {
     const { label, tone, says } = STATES[of] ?? { label: of, tone: "quiet" };
     return html`<${Chip} tone=${tone} title=${says}>${label}<//>`;
+}
+
+/** Keys and values below one another, both not ours; a value may be a list, of which one is meant. */
+export function Pairs({ of }) {
+    return html`<ul class="pairs">${of.map(([key, value]) => html`<li key=${key}><span class="quiet"><${Text} of=${key} limit=${BRIEF} /> is </span><${Values} of=${[value].flat()} /></li>`)}</ul>`;
+}
+
+/** Texts, one of which is meant. */
+export function Values({ of }) {
+    return of.length === 0 ? html`<span class="quiet">none</span>` : of.map((value, index) => html`${index > 0 && " or "}<${Text} key=${index} of=${value} />`);
 }
