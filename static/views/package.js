@@ -6,7 +6,7 @@ import { Card, Empty, Loaded, Page } from "../parts/page.js";
 import { Facts, Moment, Text } from "../parts/values.js";
 import { to } from "../router.js";
 import { mayChange } from "../session.js";
-import { bytes, number } from "../text.js";
+import { asSentence, bytes, number } from "../text.js";
 import { requirementsOf, restOf } from "../uploads/description.js";
 import { html, useState } from "../ui.js";
 import { ArtifactCard } from "./packages/artifact.js";
@@ -24,7 +24,7 @@ export function Package({ id }) {
     const isGone = found.status === NOT_FOUND;
     return html`
         <${Page} title=${found.data ? packageName(found.data) : `Package ${id}`} above=${html`<a class="back" href=${to(["packages"])}>All packages</a>`}>
-            ${isGone ? html`<${Card}><${Gone} ...${{ id }} /><//>` : html`<${Loaded} of=${found} show=${(one) => html`<${Shown} ...${{ one, names }} />`} />`}
+            ${isGone ? html`<${Card}><${Gone} ...${{ id }} /><//>` : html`<${Loaded} of=${found} show=${(one) => html`<${Shown} ...${{ one, names }} reload=${found.reload} />`} />`}
         <//>
     `;
 }
@@ -38,14 +38,14 @@ function Gone({ id }) {
     return html`<${Empty} title=${`There is no package ${id}.`}><p>It was deleted, or never was. <a href=${to(["packages"])}>Look at all packages</a>.</p><//>`;
 }
 
-function Shown({ one, names }) {
+function Shown({ one, names, reload }) {
     return html`
         ${one.state !== "whole" && html`<${Damage} ...${{ one }} />`}
         <div class="columns">
             <${What} ...${{ one }} />
             <${File} ...${{ one }} />
         </div>
-        <${Use} ...${{ one, names }} />
+        <${Use} ...${{ one, names, reload }} />
         ${one.artifact !== null && html`<${ArtifactCard} of=${one.artifact} />`}
     `;
 }
@@ -53,7 +53,7 @@ function Shown({ one, names }) {
 function Damage({ one: { state, detail, found_at } }) {
     return html`
         <div class="damage" role="status">
-            <p><strong>${state === "missing" ? "The file is missing." : "The file is corrupt."}</strong> <${Text} of=${detail ?? ""} /> Found <${Moment} at=${found_at} />.</p>
+            <p><strong>${state === "missing" ? "The file is missing." : "The file is corrupt."}</strong> <${Text} of=${asSentence(detail ?? "nobody knows why")} /> Found <${Moment} at=${found_at} />.</p>
             <p>Devices are not offered it. ${mayChange.value ? html`To mend it, <a href=${to(["packages"])}>upload the same file again</a>` : "Uploading the same file again mends it"}: the new package is one of its own, and this one is whole again.</p>
         </div>
     `;
@@ -94,7 +94,7 @@ function File({ one: { state, length, verified_at, stored } }) {
     `;
 }
 
-function Use({ one, names }) {
+function Use({ one, names, reload }) {
     const [isDeleting, setIsDeleting] = useState(false);
     const isUsed = one.groups.length > 0;
     return html`
@@ -102,7 +102,7 @@ function Use({ one, names }) {
             <p>${isUsed ? html`Groups: <${Groups} ids=${one.groups} ...${{ names }} />` : "No group has it, so no device is offered it."}</p>
             ${mayChange.value && isUsed && html`<p class="hint">It can be deleted when no group has it any more: take it out of these groups first.</p>`}
             ${mayChange.value && !isUsed && html`<div class="actions"><button type="button" class="danger" onClick=${() => setIsDeleting(true)}>Delete package</button></div>`}
-            ${isDeleting && html`<${DeleteDialog} ...${{ one, names }} close=${() => setIsDeleting(false)} />`}
+            ${isDeleting && html`<${DeleteDialog} ...${{ one, names, reload }} close=${() => setIsDeleting(false)} />`}
         <//>
     `;
 }

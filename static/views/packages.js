@@ -61,7 +61,7 @@ function List({ rows }) {
         <div class="tools">
             <div class="field search">
                 <label for="search">Search</label>
-                <input id="search" type="search" value=${search} placeholder="Version, type, requirement, SHA-256" onInput=${({ currentTarget }) => refine({ search: currentTarget.value, page: null })} />
+                <input id="search" type="search" value=${search} placeholder="Version, type, SHA-256" onInput=${({ currentTarget }) => refine({ search: currentTarget.value, page: null })} />
             </div>
             <p class="found" role="status">${found.length === rows.length ? count(rows.length, "package") : `${number(found.length)} of ${count(rows.length, "package")}`}</p>
         </div>
@@ -94,7 +94,7 @@ function columns(names) {
         { name: "requires", label: "Requires", isMinor: true, show: (row) => html`<${Requires} ...${{ row }} />` },
         { name: "state", label: "State", sort: "state", show: (row) => html`<${PackageState} of=${row.state} />` },
         { name: "groups", label: "Groups", isMinor: true, show: (row) => html`<${Groups} ids=${row.groups} most=${3} ...${{ names }} />` },
-        { name: "size", label: "Size", sort: "size", isNumber: true, show: (row) => html`<span class="nowrap">${bytes(row.length)}</span>` },
+        { name: "size", label: "Size", sort: "size", isMinor: true, isNumber: true, show: (row) => html`<span class="nowrap">${bytes(row.length)}</span>` },
         { name: "uploaded", label: "Uploaded", sort: "id", isMinor: true, show: (row) => html`<span class="nowrap"><${Ago} at=${row.created} /></span>` },
     ];
 }

@@ -9,12 +9,22 @@ import { html } from "../../ui.js";
 import { Groups } from "./groups.js";
 import { packageName } from "./texts.js";
 
+const CONFLICT = 409;
+
 /** Asks before a package is deleted. Should a group get it meanwhile, that is said. */
-export function DeleteDialog({ one, names, close }) {
+export function DeleteDialog({ one, names, reload, close }) {
     const outcome = useOutcome();
     const isUsed = one.groups.length > 0;
     const remove = async () => {
-        await api.deletePackage(one.id);
+        try {
+            await api.deletePackage(one.id);
+        } catch (error) {
+            if (error.status === CONFLICT) {
+                // Which groups these are is known then.
+                await reload();
+            }
+            throw error;
+        }
         say(`${packageName(one)} is deleted.`);
         go(["packages"]);
     };

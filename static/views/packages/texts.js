@@ -7,6 +7,9 @@ import { html } from "../../ui.js";
 export { DEVICE_TYPE, VERSION };
 
 const BRIEF = 80;
+const BRIEF_IN_NAMES = 40;
+/** Characters that change the direction of what follows. */
+const TURNS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const STATES = {
     whole: { label: "Whole", tone: "good", says: "The file is what was uploaded, as far as anybody has looked." },
     corrupt: { label: "Corrupt", tone: "bad", says: "The file is not what was uploaded: devices are not offered it." },
@@ -14,14 +17,15 @@ const STATES = {
 };
 
 /** The beginning of a text that may be long. */
-export function brief(text) {
+export function brief(text, limit = BRIEF) {
     const whole = String(text ?? "");
-    return whole.length > BRIEF ? `${whole.slice(0, BRIEF)}…` : whole;
+    return whole.length > limit ? `${whole.slice(0, limit)}…` : whole;
 }
 
-/** What a package is called in a sentence. */
+/** What a package is called in a sentence, and in titles: where it cannot be kept apart, a text must not turn what follows around. */
 export function packageName({ metadata }) {
-    return `${brief(metadata[VERSION])} for ${brief(metadata[DEVICE_TYPE])}`;
+    const [version, type] = [VERSION, DEVICE_TYPE].map((key) => brief(String(metadata[key]).replace(TURNS, ""), BRIEF_IN_NAMES));
+    return `${version} for ${type}`;
 }
 
 /** Whether its file is what it should be. */
