@@ -117,6 +117,9 @@ export const rejectRegistrations = (registrations) => post("registrations/reject
 
 export const packages = (parameters) => get("packages", parameters);
 export const packageById = (id) => get(`packages/${id}`);
+/** What the frozen API says of packages: when they were uploaded, their SHA-256, and where their files are. */
+export const storedPackages = () => call("GET", `${FROZEN}packages`);
+export const storedPackage = (id) => call("GET", `${FROZEN}packages/${id}`);
 export const deletePackage = (id) => call("DELETE", `${FROZEN}packages/${id}`);
 
 // Groups
