@@ -5,6 +5,9 @@ import { localMoment, span } from "../text.js";
 
 const TICK_MS = 10_000;
 const LONG_TEXT = 400;
+const SHORT_TEXT = 40;
+/** As much as one wants to see on hover. */
+const TITLE_LENGTH = 1_000;
 
 /** Moves on every few seconds, for what is told as "3 min ago". */
 const now = signal(Date.now());
@@ -59,6 +62,11 @@ export function Text({ of, limit = LONG_TEXT }) {
         return html`<bdi>${text}</bdi>`;
     }
     return html`<bdi>${text.slice(0, limit)}…</bdi> <button type="button" class="link" onClick=${() => setIsWhole(true)}>Show all</button>`;
+}
+
+/** The beginning of a text that is not ours, for a line that has no room for more. */
+export function Short({ of, limit = SHORT_TEXT }) {
+    return of.length <= limit ? html`<bdi>${of}</bdi>` : html`<bdi title=${of.slice(0, TITLE_LENGTH)}>${of.slice(0, limit)}…</bdi>`;
 }
 
 /** The first digits of a hash; all of them on hover. */
