@@ -53,27 +53,35 @@ export function changedMeanwhile(draft, group) {
  */
 export async function save(group, draft) {
     const { packages, policy } = draft;
-    const setPackages = () => api.setGroupPackages(group.id, packages);
-    const setPolicy = (policy) => api.setGroupPolicy(group.id, policy);
     // If a package is gone meanwhile, say so before anything is changed.
     await api.preview(group.id, changeOf(draft));
-    if (packages === undefined) {
-        await setPolicy(policy);
-    } else if (policy === undefined) {
-        await setPackages();
-    } else {
-        if (group.policy !== NO_UPDATE) {
+    const isBoth = packages !== undefined && policy !== undefined;
+    let base = { packages: group.packages, policy: group.policy };
+    const setPolicy = async (next) => {
+        await api.setGroupPolicy(group.id, next);
+        base = { ...base, policy: next };
+    };
+    const setPackages = async () => {
+        await api.setGroupPackages(group.id, packages);
+        base = { ...base, packages };
+    };
+    try {
+        if (isBoth && group.policy !== NO_UPDATE) {
             await setPolicy(NO_UPDATE);
         }
-        try {
+        if (packages !== undefined) {
             await setPackages();
-            if (policy !== NO_UPDATE) {
-                await setPolicy(policy);
-            }
-        } catch (error) {
-            error.message += "; until it is saved, the group's policy is to update nothing";
-            throw error;
         }
+        if (policy !== undefined && base.policy !== policy) {
+            await setPolicy(policy);
+        }
+    } catch (error) {
+        // What is not saved stays a draft of what the group has now.
+        keep(group.id, { ...draft, base });
+        if (base.policy !== group.policy) {
+            error.message += "; until you save again, nothing is wanted of the devices";
+        }
+        throw error;
     }
     discard(group.id);
 }
