@@ -39,9 +39,8 @@ function List({ groups, statesOf }) {
     const columns = [
         { name: "name", label: "Name", show: (group) => html`<${Name} ...${{ group }} />` },
         { name: "devices", label: "Devices", show: (group) => html`<${Devices} ...${{ group, states: statesOf.get(group.id) }} />` },
-        { name: "target", label: "Version", show: ({ target }) => (target === null ? html`<span class="quiet">None wanted</span>` : html`<${Short} of=${target} />`) },
+        { name: "target", label: "Version", show: ({ target }) => (target === null ? html`<span class="quiet nowrap">None wanted</span>` : html`<${Short} of=${target} />`) },
         { name: "packages", label: "Packages", isNumber: true, isMinor: true, show: ({ packages }) => number(packages.length) },
-        { name: "stops", label: "What stops", show: (group) => html`<${Stops} ...${{ group }} />` },
     ];
     return html`<${Table} label="Groups" rows=${groups} ...${{ columns }} />`;
 }
@@ -49,8 +48,11 @@ function List({ groups, statesOf }) {
 function Name({ group }) {
     const description = descriptionOf(group);
     return html`
-        <a class="group-name" href=${to(["groups", group.id])}><bdi>${groupTitle(group)}</bdi></a>
-        ${description !== null && html`<div class="hint"><${Short} of=${description} limit=${SHOWN_DESCRIPTION} /></div>`}
+        <div class="group-name">
+            <a href=${to(["groups", group.id])}><bdi>${groupTitle(group)}</bdi></a>
+            ${description !== null && html`<div class="hint"><${Short} of=${description} limit=${SHOWN_DESCRIPTION} /></div>`}
+            <${Stops} ...${{ group }} />
+        </div>
     `;
 }
 

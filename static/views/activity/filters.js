@@ -1,39 +1,26 @@
 // Filters of the lists here, kept in the address; and the way to what is older.
 
+import { Choice, SearchField } from "../../parts/filters.js";
 import { go, refine, route } from "../../router.js";
-import { html, useId } from "../../ui.js";
+import { html } from "../../ui.js";
 
-/** What has a filter: the parameter that it is in. Whoever filters begins at the latest again. */
+/** Sets what a parameter is narrowed down to. Whoever narrows begins at the latest again. */
 function set(name, value) {
-    refine({ [name]: value.trim(), before: undefined });
+    refine({ [name]: value, before: undefined });
 }
 
-export function TextFilter({ name, label, ...attributes }) {
-    const id = useId();
-    const type = ({ target: { value } }) => set(name, value);
-    return html`
-        <div class="field">
-            <label for=${id}>${label}</label>
-            <input id=${id} type="search" value=${route.value.parameters[name] ?? ""} onInput=${type} autocomplete="off" autocapitalize="none" spellcheck=${false} ...${attributes} />
-        </div>
-    `;
+export function TextFilter({ name, label, hint }) {
+    const change = (text) => set(name, text);
+    return html`<${SearchField} value=${route.value.parameters[name]} role=${null} ...${{ label, hint, change }} />`;
 }
 
 /** A choice of `options`: `[value, label]` each. */
 export function ChoiceFilter({ name, label, options }) {
-    const id = useId();
     const value = route.value.parameters[name] ?? "";
     // What is in the address is kept, also while nobody knows what it is called.
-    const known = value === "" || options.some(([key]) => String(key) === value) ? options : [...options, [value, value.slice(0, 80)]];
-    return html`
-        <div class="field">
-            <label for=${id}>${label}</label>
-            <select id=${id} value=${value} onChange=${({ target }) => set(name, target.value)}>
-                <option value="">All</option>
-                ${known.map(([key, text]) => html`<option key=${key} value=${String(key)}>${text}</option>`)}
-            </select>
-        </div>
-    `;
+    const isKnown = value === "" || options.some(([key]) => String(key) === value);
+    const all = [["", "All"], ...options, ...(isKnown ? [] : [[value, value.slice(0, 80)]])];
+    return html`<${Choice} options=${all} change=${(value) => set(name, value)} ...${{ label, value }} />`;
 }
 
 /** The parameters of these names, and those of the page. */

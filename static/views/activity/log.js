@@ -25,10 +25,10 @@ export function Log() {
     const entries = useData(`audit/${JSON.stringify(parameters)}`, () => api.audit(parameters), concernsLog);
     return html`
         <${Card}>
-            <div class="tools">
-                <${TextFilter} name="actor" label="Who" placeholder="Name" />
+            <div class="tools even">
+                <${TextFilter} name="actor" label="Who" hint="Name" />
                 <${ChoiceFilter} name="action" label="What" options=${CHOICES} />
-                <${TextFilter} name="target" label="On what" placeholder="group/3" />
+                <${TextFilter} name="target" label="On what" hint="group/3" />
                 <${ChoiceFilter} name="outcome" label="Outcome" options=${Object.entries(OUTCOMES).map(([name, [label]]) => [name, label])} />
                 <${DayFilter} name="since" label="From" />
                 <${DayFilter} name="until" label="Until" />
@@ -66,7 +66,7 @@ function List({ entries, next }) {
     const columns = [
         { name: "at", label: "When", show: ({ at }) => html`<span class="log-moment"><${Moment} ...${{ at }} /></span>` },
         { name: "deed", label: "Who did what", show: (entry) => html`<${Deed} ...${{ entry }} />` },
-        { name: "address", label: "From", isMinor: true, show: ({ address }) => address ?? "this machine" },
+        { name: "address", label: "From", isMinor: true, show: ({ address }) => html`<span class="nowrap">${address ?? "this machine"}</span>` },
         { name: "outcome", label: "Outcome", show: ({ outcome }) => html`<${Standing} of=${outcome} />` },
     ];
     return html`<${Table} label="Audit log, the latest first" rows=${entries} ...${{ columns }} /><${Older} ...${{ next }} />`;
@@ -76,9 +76,11 @@ function Deed({ entry: { actor, action, target, outcome, detail } }) {
     const { words, path } = objectOf(target);
     const object = html`<${Short} of=${words} limit=${80} />`;
     return html`
-        <strong><${Short} of=${actorOf(actor)} /></strong> ${deedOf(action, outcome)}${" "}
-        ${words !== "" && (path === null ? object : html`<a href=${to(path)}>${object}</a>`)}
-        ${detail !== "" && html`<div class="hint"><${Text} of=${detail} limit=${SHOWN_DETAIL} /></div>`}
+        <div class="deed">
+            <strong><${Short} of=${actorOf(actor)} /></strong> ${deedOf(action, outcome)}${" "}
+            ${words !== "" && (path === null ? object : html`<a href=${to(path)}>${object}</a>`)}
+            ${detail !== "" && html`<div class="hint"><${Text} of=${detail} limit=${SHOWN_DETAIL} /></div>`}
+        </div>
     `;
 }
 

@@ -34,14 +34,13 @@ const STAGES = {
 export function Updates({ groups }) {
     const parameters = { ...filtersOf(FILTERS), limit: SHOWN_ATTEMPTS };
     const attempts = useData(`attempts/${JSON.stringify(parameters)}`, () => api.attempts(parameters), (message) => isOf(message, "attempt"));
-    const numeric = { inputmode: "numeric", placeholder: "Number" };
     return html`
         <${Card}>
-            <div class="tools">
+            <div class="tools even">
                 <${ChoiceFilter} name="outcome" label="Outcome" options=${Object.entries(OUTCOMES).map(([name, [label]]) => [name, label])} />
                 <${ChoiceFilter} name="group" label="Group" options=${[...groups].map(([id, name]) => [id, name.slice(0, 80)])} />
-                <${TextFilter} name="device" label="Device" ...${numeric} />
-                <${TextFilter} name="package" label="Package" ...${numeric} />
+                <${TextFilter} name="device" label="Device" hint="Number" />
+                <${TextFilter} name="package" label="Package" hint="Number" />
                 <${ClearFilters} names=${FILTERS} />
             </div>
             <${Loaded} of=${attempts} show=${({ attempts, next }) => html`<${List} ...${{ attempts, next, groups }} />`} />
@@ -57,25 +56,27 @@ function List({ attempts, next, groups }) {
     }
     const columns = [
         { name: "outcome", label: "Outcome", show: (attempt) => html`<${Standing} ...${{ attempt }} />` },
-        { name: "device", label: "Device", show: ({ device }) => html`<a href=${to(["devices", device])}>Device ${device}</a>` },
+        { name: "device", label: "Device", show: ({ device }) => html`<a class="nowrap" href=${to(["devices", device])}>Device ${device}</a>` },
         { name: "step", label: "Step", show: (attempt) => html`<${Step} ...${{ attempt }} />` },
         { name: "fetched", label: "Fetched", isNumber: true, isMinor: true, show: fetched },
         { name: "group", label: "Group", isMinor: true, show: ({ group }) => html`<a href=${to(["groups", group])}><${Short} of=${groups.get(group) ?? `Group ${group}`} limit=${30} /></a>` },
-        { name: "offered", label: "Offered", show: ({ offered_at: at }) => html`<span class="nowrap"><${Ago} ...${{ at }} /></span>` },
+        { name: "offered", label: "Offered", isMinor: true, show: ({ offered_at: at }) => html`<span class="nowrap"><${Ago} ...${{ at }} /></span>` },
         { name: "ended", label: "Ended", isMinor: true, show: ({ ended_at: at }) => at !== null && html`<span class="nowrap"><${Ago} ...${{ at }} /></span>` },
     ];
     return html`<${Table} label="Updates, the latest first" rows=${attempts} ...${{ columns }} /><${Older} ...${{ next }} />`;
 }
 
-function Standing({ attempt: { outcome, stage } }) {
+function Standing({ attempt: { outcome, stage, offered_at: offered, ended_at: ended } }) {
     const [label, tone, title] = OUTCOMES[outcome] ?? STAGES[stage] ?? [outcome ?? stage, "quiet"];
-    return html`<${Chip} ...${{ tone, title }}>${label}<//>`;
+    return html`<${Chip} ...${{ tone, title }}>${label}<//><div class="hint phone-only"><${Ago} at=${ended ?? offered} /></div>`;
 }
 
 function Step({ attempt: { from, to: brought, target, package: id } }) {
     return html`
-        <${Short} of=${from} limit=${SHOWN_VERSION} /><span aria-label="to"> → </span><a href=${to(["packages", id])} title=${`Package ${id}`}><${Short} of=${brought} limit=${SHOWN_VERSION} /></a>
-        ${brought !== target && html`<div class="hint">on the way to <${Short} of=${target} limit=${SHOWN_VERSION} /></div>`}
+        <div class="attempt-step">
+            <${Short} of=${from} limit=${SHOWN_VERSION} /><span aria-label="to"> → </span><a href=${to(["packages", id])} title=${`Package ${id}`}><${Short} of=${brought} limit=${SHOWN_VERSION} /></a>
+            ${brought !== target && html`<div class="hint">on the way to <${Short} of=${target} limit=${SHOWN_VERSION} /></div>`}
+        </div>
     `;
 }
 

@@ -82,8 +82,8 @@ function summary({ nodes, edges }) {
     return `${count(nodes.length, "version")} and ${count(edges.length, "way")} between them. The list below says the same.`;
 }
 
-function Node({ node: { x, y, version, devices, isTarget } }) {
-    const kind = ["node", isTarget && "target", version === null && "any", devices > 0 && "run"].filter(Boolean).join(" ");
+function Node({ node: { x, y, version, devices, isTarget, isUseful } }) {
+    const kind = ["node", isTarget && "target", version === null && "any", devices > 0 && "run", !isUseful && "faded"].filter(Boolean).join(" ");
     const name = version ?? "any version";
     const notes = [isTarget && "target", devices > 0 && count(devices, "device")].filter(Boolean).join(", ");
     const middle = x + SIZE.width / 2;

@@ -3,6 +3,7 @@
 import * as api from "../../api.js";
 import { isOf, useData } from "../../data.js";
 import { CancelButton, Dialog } from "../../parts/dialog.js";
+import { SearchField } from "../../parts/filters.js";
 import { ActionButton, Outcome, say, useOutcome } from "../../parts/outcome.js";
 import { Card, Empty, Loaded } from "../../parts/page.js";
 import { Table } from "../../parts/table.js";
@@ -10,7 +11,7 @@ import { Ago, Short, State } from "../../parts/values.js";
 import { to } from "../../router.js";
 import { mayChange } from "../../session.js";
 import { count } from "../../text.js";
-import { html, useId, useState } from "../../ui.js";
+import { html, useState } from "../../ui.js";
 import { groupTitle } from "./names.js";
 import { StateBar } from "./state_bar.js";
 
@@ -21,7 +22,7 @@ function concernsDevices(message) {
     return isOf(message, "device", "devices", "group", "attempt");
 }
 
-const NAME = { name: "name", label: "Name", show: ({ id, name }) => html`<a href=${to(["devices", id])}><${Short} of=${name} /></a>` };
+const NAME = { name: "name", label: "Name", show: ({ id, name }) => html`<a class="member-name" href=${to(["devices", id])}><${Short} of=${name} /></a>` };
 const MAC = { name: "mac", label: "MAC address", isMinor: true, show: ({ mac_address: mac }) => html`<${Short} of=${mac} />` };
 const TYPE = { name: "type", label: "Type", isMinor: true, show: ({ type }) => html`<${Short} of=${type ?? ""} />` };
 const VERSION = { name: "version", label: "Version", show: ({ version }) => html`<${Short} of=${version ?? "not reported"} />` };
@@ -70,9 +71,8 @@ function AddDevices({ group, close }) {
     const [search, setSearch] = useState("");
     const [chosen, setChosen] = useState(new Set());
     const outcome = useOutcome();
-    const id = useId();
-    const parameters = { group: "none", search: search.trim(), limit: SHOWN_DEVICES };
-    const devices = useData(`candidates/${search.trim()}`, () => api.devices(parameters), (message) => isOf(message, "device"));
+    const parameters = { group: "none", search, limit: SHOWN_DEVICES };
+    const devices = useData(`candidates/${search}`, () => api.devices(parameters), (message) => isOf(message, "device"));
     const add = async () => {
         await api.assignDevices([...chosen], group.id);
         say(`${count(chosen.size, "device")} added to “${groupTitle(group)}”.`);
@@ -82,15 +82,12 @@ function AddDevices({ group, close }) {
     const list = ({ devices, total }) => html`
         ${devices.length > 0
             ? html`<${Table} label="Devices without a group" rows=${devices} columns=${[NAME, MAC, TYPE, VERSION]} ...${choosing} />`
-            : html`<p class="quiet">${search.trim() === "" ? "Every device is in a group. The list of devices can move them." : "No device without a group has these words."}</p>`}
+            : html`<p class="quiet">${search === "" ? "Every device is in a group. The list of devices can move them." : "No device without a group has these words."}</p>`}
         ${total > devices.length && html`<p class="hint">${count(total - devices.length, "more device")}: search to find them.</p>`}
     `;
     return html`
         <${Dialog} title="Add devices without a group" class="wide" ...${{ close }}>
-            <div class="field">
-                <label for=${id}>Search</label>
-                <input id=${id} type="search" value=${search} onInput=${({ target }) => setSearch(target.value)} autocomplete="off" />
-            </div>
+            <${SearchField} label="Search" value=${search} change=${setSearch} />
             <div class="dialog-list"><${Loaded} of=${devices} show=${list} /></div>
             <div class="actions">
                 ${chosen.size === 0

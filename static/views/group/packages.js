@@ -1,11 +1,12 @@
 // The packages of a group, in their order: added, removed and moved.
 
 import { CancelButton, Dialog } from "../../parts/dialog.js";
+import { SearchField } from "../../parts/filters.js";
 import { Table } from "../../parts/table.js";
 import { Chip, Short } from "../../parts/values.js";
 import { to } from "../../router.js";
 import { bytes, count } from "../../text.js";
-import { html, useId, useLayoutEffect, useRef, useState } from "../../ui.js";
+import { html, useLayoutEffect, useRef, useState } from "../../ui.js";
 import { moved } from "./draft.js";
 import { needsOf } from "./steps.js";
 
@@ -47,6 +48,7 @@ export function PackagesPart({ chosen, steps, edit }) {
             <h3>Packages</h3>
             ${edit !== null && addButton}
         </div>
+        <p class="visually-hidden" role="status">${said}</p>
         ${chosen.length === 0 && html`<p class="quiet">None: nothing leads its devices to another version.</p>`}
         <ol class="package-list" ref=${list} tabindex="-1">
             ${chosen.map((id, position) => html`
@@ -57,7 +59,6 @@ export function PackagesPart({ chosen, steps, edit }) {
             `)}
         </ol>
         ${chosen.length > 1 && html`<p class="hint">Of ways with equally many steps, packages higher up win.</p>`}
-        <p class="visually-hidden" role="status">${said}</p>
         ${isAdding && html`<${AddPackages} others=${[...steps.values()].filter(({ id }) => !chosen.includes(id))} close=${() => setIsAdding(false)} ...${{ add }} />`}
     `;
 }
@@ -90,7 +91,6 @@ function Buttons({ id, position, last, move, remove }) {
 function AddPackages({ others, close, add }) {
     const [search, setSearch] = useState("");
     const [chosen, setChosen] = useState(new Set());
-    const id = useId();
     const words = search.toLowerCase().split(/\s+/).filter(Boolean);
     const found = others.filter((step) => {
         const text = `${step.id} ${step.version} ${step.type} ${needsOf(step)}`.toLowerCase();
@@ -108,10 +108,7 @@ function AddPackages({ others, close, add }) {
     const ids = [...chosen].filter((id) => others.some((step) => step.id === id));
     return html`
         <${Dialog} title="Add packages" class="wide" ...${{ close }}>
-            <div class="field">
-                <label for=${id}>Search</label>
-                <input id=${id} type="search" value=${search} onInput=${({ target }) => setSearch(target.value)} autocomplete="off" />
-            </div>
+            <${SearchField} label="Search" value=${search} change=${setSearch} />
             <div class="dialog-list">
                 ${rows.length > 0 ? table : html`<p class="quiet">${others.length === 0 ? html`The group has all packages that there are. <a href=${to(["packages"])}>Upload another</a>.` : "No package has these words."}</p>`}
             </div>

@@ -5,7 +5,7 @@ import { to } from "../../router.js";
 import { asSentence, bytes, count, number, span } from "../../text.js";
 import { html } from "../../ui.js";
 
-/** What of devices is counted: the name, the count, and whether it is left out where there are none. */
+/** What of devices is counted: the name, the count, and whether it is left out where there are none; the others are where nothing is wanted. */
 const ROWS = [
     ["Up to date", ({ up_to_date }) => up_to_date.devices],
     ["Have a way there", ({ paths }) => paths.reduce((sum, { devices }) => sum + devices, 0)],
@@ -21,13 +21,14 @@ export function Preview({ now, planned, isDraft, steps }) {
         return html`<p class="quiet">The group has no devices, so nothing comes of it yet.</p>`;
     }
     const shown = isDraft ? [now, planned] : [planned];
-    const rows = ROWS.filter(([, of, isRare]) => !isRare || shown.some((preview) => of(preview) > 0));
+    const isWanted = shown.some(({ target }) => target !== null);
+    const rows = ROWS.filter(([, of, isRare]) => (!isRare && isWanted) || shown.some((preview) => of(preview) > 0));
     return html`
         <table class="compare" aria-label="Devices by what becomes of them">
             ${isDraft && html`<thead><tr><td></td><th scope="col" class="number">Now</th><th scope="col" class="number">With the draft</th></tr></thead>`}
             <tbody>
                 ${rows.map(([name, of]) => html`<${Row} key=${name} ...${{ name }} values=${shown.map((preview) => number(of(preview)))} />`)}
-                <${Row} name="To send in all" values=${shown.map((preview) => bytes(preview.bytes))} />
+                ${isWanted && html`<${Row} name="To send in all" values=${shown.map((preview) => bytes(preview.bytes))} />`}
                 ${shown.some(({ bytes, first_step_bytes: first }) => first !== bytes) && html`<${Row} name="At first" values=${shown.map((preview) => bytes(preview.first_step_bytes))} />`}
                 ${shown.some(({ time }) => time.seconds !== null) && html`<${Row} name="Takes at least" values=${shown.map(timeOf)} />`}
             </tbody>
@@ -84,7 +85,7 @@ function Blocked({ planned: { blocked, undecided, unreported, target } }) {
         <ul class="ways">
             ${blocked.map(({ devices, examples, packages }) => html`
                 <li key=${examples[0]}>
-                    <strong>${count(devices, "device")}</strong>
+                    <strong>${count(devices, "device")}</strong>${" "}
                     <${Examples} ...${{ devices, examples }} />
                     <${Reasons} ...${{ packages, device: examples[0] }} />
                 </li>

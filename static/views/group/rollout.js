@@ -40,9 +40,9 @@ export function RolloutCard({ group }) {
 function Progress({ progress: { target, trying, between, reached, failed } }) {
     const parts = [
         [reached, "reached it"],
-        [trying, "are at it"],
-        [between, "are between two packages"],
-        [failed, "failed"],
+        [trying, trying === 1 ? "is at it" : "are at it"],
+        [between, between === 1 ? "is between two packages" : "are between two packages"],
+        [failed, failed === 1 ? "has failed" : "have failed"],
     ].filter(([devices]) => devices > 0);
     const words = parts.map(([devices, what]) => `${devices} ${what}`).join(", ");
     return html`<p>On the way to <bdi>${target.length > 60 ? `${target.slice(0, 60)}…` : target}</bdi>: ${words === "" ? "no device has begun since the version was set" : words}.</p>`;

@@ -5,8 +5,9 @@ const ANY = "any";
 
 /**
  * `{nodes, edges}` for `steps` (see `stepOf`), the version `target` (or `null`), the `paths` that devices take (lists of packages' ids),
- * how many devices run which version (a map), and whether there are devices at all. A node has `id`, `version` (`null`: any), `devices`
- * and `isTarget`; an edge `from`, `to`, its `steps`, and its `role`: `taken` by devices, `possible`, or of no `use`.
+ * how many devices run which version (a map), and whether there are devices at all. A node has `id`, `version` (`null`: any), `devices`,
+ * `isTarget` and `isUseful` (it is on a way from devices to the target); an edge `from`, `to`, its `steps`, and its `role`: `taken` by
+ * devices, `possible`, or `useless`.
  */
 export function versionGraph({ steps, target, paths, devices, hasDevices }) {
     const nodes = new Map();
@@ -40,7 +41,10 @@ export function versionGraph({ steps, target, paths, devices, hasDevices }) {
         }
         return usable.includes(edge) && reached.has(edge.from) && leading.has(edge.to) ? "possible" : "useless";
     };
-    return { nodes: [...nodes.values()], edges: all.map((edge) => ({ ...edge, role: role(edge) })) };
+    const drawn = all.map((edge) => ({ ...edge, role: role(edge) }));
+    const isUsed = ({ id }) => drawn.some(({ from, to, role }) => role !== "useless" && (from === id || to === id));
+    const isUseful = (node) => node.devices > 0 || node.isTarget || isUsed(node);
+    return { nodes: [...nodes.values()].map((node) => ({ ...node, isUseful: isUseful(node) })), edges: drawn };
 }
 
 /** All nodes that edges lead to from some. */
