@@ -38,6 +38,11 @@ export function Page({ title, above, actions, startsInField = false, isNarrow = 
     `;
 }
 
+/** Moves the focus to the heading of the view, when what had it is gone. */
+export function focusHeading() {
+    document.querySelector("main h1")?.focus();
+}
+
 /** A part of a view, with a heading of its own if it has a title. */
 export function Card({ title, actions, children, ...attributes }) {
     return html`

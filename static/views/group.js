@@ -3,7 +3,7 @@
 import * as api from "../api.js";
 import { isOf, useData } from "../data.js";
 import { ActionButton, Outcome, say, useOutcome } from "../parts/outcome.js";
-import { Card, Loaded, Page } from "../parts/page.js";
+import { Card, Loaded, Page, focusHeading } from "../parts/page.js";
 import { Moment, Text } from "../parts/values.js";
 import { to } from "../router.js";
 import { mayChange } from "../session.js";
@@ -58,6 +58,7 @@ function Halted({ group }) {
     const resume = async () => {
         await api.resumeGroup(group.id);
         say("Packages are offered again.");
+        focusHeading();
     };
     const failing = to(["devices"], { group: group.id, state: "failing" });
     return html`

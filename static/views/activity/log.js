@@ -64,7 +64,7 @@ function List({ entries, next }) {
         <//><${Older} ...${{ next }} />`;
     }
     const columns = [
-        { name: "at", label: "When", show: ({ at }) => html`<span class="log-moment"><${Moment} ...${{ at }} /></span>` },
+        { name: "at", label: "When", isMinor: true, show: ({ at }) => html`<span class="log-moment nowrap"><${Moment} ...${{ at }} /></span>` },
         { name: "deed", label: "Who did what", show: (entry) => html`<${Deed} ...${{ entry }} />` },
         { name: "address", label: "From", isMinor: true, show: ({ address }) => html`<span class="nowrap">${address ?? "this machine"}</span>` },
         { name: "outcome", label: "Outcome", show: ({ outcome }) => html`<${Standing} of=${outcome} />` },
@@ -72,7 +72,7 @@ function List({ entries, next }) {
     return html`<${Table} label="Audit log, the latest first" rows=${entries} ...${{ columns }} /><${Older} ...${{ next }} />`;
 }
 
-function Deed({ entry: { actor, action, target, outcome, detail } }) {
+function Deed({ entry: { at, actor, action, target, outcome, detail } }) {
     const { words, path } = objectOf(target);
     const object = html`<${Short} of=${words} limit=${80} />`;
     return html`
@@ -80,6 +80,7 @@ function Deed({ entry: { actor, action, target, outcome, detail } }) {
             <strong><${Short} of=${actorOf(actor)} /></strong> ${deedOf(action, outcome)}${" "}
             ${words !== "" && (path === null ? object : html`<a href=${to(path)}>${object}</a>`)}
             ${detail !== "" && html`<div class="hint"><${Text} of=${detail} limit=${SHOWN_DETAIL} /></div>`}
+            <div class="hint phone-only"><${Moment} ...${{ at }} /></div>
         </div>
     `;
 }

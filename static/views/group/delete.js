@@ -31,7 +31,7 @@ export function DeleteGroup({ group, close }) {
     };
     return html`
         <${Dialog} ...${{ title, close }}>
-            <p>Its policy, its rollout and its description are lost. The ${count(group.packages.length, "package")} that it has stay.</p>
+            <p>Its name, its policy and its rollout are lost.${group.packages.length > 0 && " Its packages stay."}</p>
             <${Form} label="Delete the group" busyLabel="Deleting…" isDangerous ...${{ send }} actions=${html`<${CancelButton} ...${{ close }} />`} />
         <//>
     `;

@@ -5,14 +5,15 @@ import { isOf, useData } from "../../data.js";
 import { Card } from "../../parts/page.js";
 import { count, number } from "../../text.js";
 import { html } from "../../ui.js";
-import { layOut } from "./layout.js";
+import { layOut, placeLabels } from "./layout.js";
 import { needsOf } from "./steps.js";
 import { targetOf } from "./draft.js";
 import { versionGraph } from "./version_graph.js";
 
 /** More cannot be read as a drawing. */
 const MOST_NODES = 60;
-const SIZE = { width: 136, height: 46, column: 88, row: 20, lane: 14 };
+const SIZE = { width: 136, height: 46, column: 96, row: 20, lane: 14 };
+const LABEL = { width: 34, height: 19 };
 const MARGIN = 12;
 const SHOWN_TEXT = 15;
 const ARROW = 7;
@@ -68,10 +69,12 @@ function Drawing({ graph }) {
     // What devices do is above what they do not.
     const rank = ({ role }) => Object.keys(ROLES).indexOf(role);
     const ordered = edges.toSorted((a, b) => rank(b) - rank(a));
+    const labels = placeLabels(ordered, LABEL);
     return html`
         <div class="graph-frame" tabindex="0" role="region" aria-label="Drawing of the ways between versions">
             <svg class="graph" viewBox=${box.join(" ")} width=${box[2]} height=${box[3]} role="img" aria-label=${summary(graph)}>
-                ${ordered.map((edge) => html`<${Edge} key=${edge.id} ...${{ edge }} />`)}
+                ${ordered.map((edge) => html`<${Line} key=${edge.id} ...${{ edge }} />`)}
+                ${ordered.map((edge, position) => html`<${Label} key=${edge.id} ...${{ edge }} at=${labels[position]} />`)}
                 ${nodes.map((node) => html`<${Node} key=${node.id} ...${{ node }} />`)}
             </svg>
         </div>
@@ -97,20 +100,21 @@ function Node({ node: { x, y, version, devices, isTarget, isUseful } }) {
     `;
 }
 
-function Edge({ edge: { points, role, isBack, steps } }) {
+function Line({ edge: { points, role, isBack } }) {
     const direction = isBack ? -1 : 1;
     const end = points.at(-1);
-    const labelled = midOf(points);
+    const head = `${end.x},${end.y} ${end.x - direction * ARROW},${end.y - 4} ${end.x - direction * ARROW},${end.y + 4}`;
+    return html`<g class=${`edge ${role}`}><path d=${pathOf(points)} /><polygon points=${head} /></g>`;
+}
+
+function Label({ edge: { role, steps }, at: { x, y } }) {
     const label = labelOf(steps);
     const half = 4 + label.length * 3.6;
-    const head = `${end.x},${end.y} ${end.x - direction * ARROW},${end.y - 4} ${end.x - direction * ARROW},${end.y + 4}`;
     return html`
         <g class=${`edge ${role}`}>
             <title>${steps.map((step) => `Package ${step.id}: ${needsOf(step)}`).join("\n")}</title>
-            <path d=${pathOf(points)} />
-            <polygon points=${head} />
-            <rect class="edge-label" x=${labelled.x - half} y=${labelled.y - 9} width=${2 * half} height="18" rx="9" />
-            <text x=${labelled.x} y=${labelled.y + 4}>${label}</text>
+            <rect class="edge-label" x=${x - half} y=${y - 9} width=${2 * half} height="18" rx="9" />
+            <text ...${{ x }} y=${y + 4}>${label}</text>
         </g>
     `;
 }
@@ -129,13 +133,6 @@ function pathOf([first, ...rest]) {
         before = point;
     }
     return path;
-}
-
-/** The middle between two columns, where there is room for a label. */
-function midOf(points) {
-    const gap = Math.floor((points.length - 1) / 4) * 2;
-    const [from, to] = [points[gap], points[gap + 1]];
-    return { x: (from.x + to.x) / 2, y: (from.y + to.y) / 2 };
 }
 
 function cut(text, length) {

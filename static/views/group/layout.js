@@ -37,6 +37,34 @@ export function layOut(nodes, edges, size) {
     };
 }
 
+/** Where along its way a label is tried, in this order. */
+const LABEL_PLACES = [0.5, 0.32, 0.68, 0.2, 0.8];
+
+/** A point for the label of each edge, on its way through the room between two columns, and not upon others if there is room. */
+export function placeLabels(edges, { width, height }) {
+    const placed = [];
+    const isFree = ({ x, y }) => placed.every((other) => Math.abs(other.x - x) >= width || Math.abs(other.y - y) >= height);
+    return edges.map(({ points }) => {
+        // From node to lane, through lanes, and from lane to node: each second stretch is between columns.
+        const gaps = points.slice(1).map((point, position) => [points[position], point]).filter((_, position) => position % 2 === 0);
+        const middle = Math.floor((gaps.length - 1) / 2);
+        const ordered = [gaps[middle], ...gaps.filter((_, position) => position !== middle)];
+        const tried = ordered.flatMap(([from, to]) => LABEL_PLACES.map((part) => along(from, to, part)));
+        const place = tried.find(isFree) ?? tried[0];
+        placed.push(place);
+        return place;
+    });
+}
+
+/** A point of a curve that leaves and comes level, with both its control points in the middle. */
+function along(from, to, part) {
+    const rest = 1 - part;
+    const middle = (from.x + to.x) / 2;
+    const inner = 3 * part * rest;
+    const weigh = (first, second, third, last) => rest ** 3 * first + inner * (rest * second + part * third) + part ** 3 * last;
+    return { x: weigh(from.x, middle, middle, to.x), y: weigh(from.y, from.y, to.y, to.y) };
+}
+
 function join(left, right) {
     left.after.push(right);
     right.before.push(left);

@@ -4,7 +4,7 @@
 import * as api from "../../api.js";
 import { isOf, useData } from "../../data.js";
 import { ActionButton, Outcome, say, useOutcome } from "../../parts/outcome.js";
-import { Card, Loaded } from "../../parts/page.js";
+import { Card, Loaded, focusHeading } from "../../parts/page.js";
 import { mayChange } from "../../session.js";
 import { html } from "../../ui.js";
 import { changedMeanwhile, changeOf, discard, draftOf, revise, save, targetOf } from "./draft.js";
@@ -67,6 +67,11 @@ function DraftBar({ group, draft, isUnfinished }) {
         }
         await save(group, draft);
         say("The changes are saved.");
+        focusHeading();
+    };
+    const giveUp = () => {
+        discard(group.id);
+        focusHeading();
     };
     return html`
         <section class="draft-bar" aria-label="Changes that are not saved">
@@ -76,7 +81,7 @@ function DraftBar({ group, draft, isUnfinished }) {
             </p>
             <div class="actions">
                 <${ActionButton} of=${outcome} act=${commit} label="Save" busyLabel="Saving…" class="primary" />
-                <button type="button" onClick=${() => discard(group.id)}>Discard</button>
+                <button type="button" onClick=${giveUp}>Discard</button>
             </div>
             <${Outcome} of=${outcome} />
         </section>
