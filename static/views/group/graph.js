@@ -4,18 +4,21 @@ import * as api from "../../api.js";
 import { isOf, useData } from "../../data.js";
 import { Card } from "../../parts/page.js";
 import { count, number } from "../../text.js";
-import { html } from "../../ui.js";
+import { html, useMemo } from "../../ui.js";
 import { layOut, placeLabels } from "./layout.js";
 import { needsOf } from "./steps.js";
 import { targetOf } from "./draft.js";
 import { versionGraph } from "./version_graph.js";
 
-/** More cannot be read as a drawing. */
+/** More cannot be read as a drawing, and takes long to lay out. */
 const MOST_NODES = 60;
+const MOST_EDGES = 120;
 const SIZE = { width: 136, height: 46, column: 96, row: 20, lane: 14 };
 const LABEL = { width: 34, height: 19 };
 const MARGIN = 12;
-const SHOWN_TEXT = 15;
+const SHOWN_TEXT = 14;
+/** Longer versions make for addresses that the server does not take: their devices are not counted. */
+const LONGEST_COUNTED = 1_000;
 const ARROW = 7;
 const ROLES = { taken: "devices go this way", possible: "no device goes this way", useless: "leads no device to the target" };
 
@@ -27,10 +30,10 @@ export function GraphCard({ group, steps, shown, isDraft, preview }) {
     const devices = known.data ?? new Map();
     const paths = preview?.paths.map(({ packages }) => packages) ?? [];
     const graph = versionGraph({ steps: chosen, target, paths, devices, hasDevices: group.devices > 0 });
-    if (graph.nodes.length === 0) {
+    if (graph.edges.length === 0) {
         return null;
     }
-    const isDrawn = graph.nodes.length <= MOST_NODES;
+    const isDrawn = graph.nodes.length <= MOST_NODES && graph.edges.length <= MOST_EDGES;
     return html`
         <${Card} title=${isDraft ? "Ways between versions, with the draft" : "Ways between versions"}>
             ${isDrawn && html`<${Drawing} ...${{ graph }} /><${Legend} />`}
@@ -54,7 +57,7 @@ async function versionsOf(group) {
     if (here === 0) {
         return new Map();
     }
-    const reported = versions.filter(({ version }) => version !== null);
+    const reported = versions.filter(({ version }) => version !== null && version.length <= LONGEST_COUNTED);
     const counted = reported.map(async ({ version, devices: some }) => {
         const total = here === devices ? some : (await api.devices({ group, version, limit: 1 })).total;
         return [version, total];
@@ -63,22 +66,32 @@ async function versionsOf(group) {
 }
 
 function Drawing({ graph }) {
-    const drawn = graph.edges.filter(({ from, to }) => from !== to);
-    const { width, height, nodes, edges } = layOut(graph.nodes, drawn, SIZE);
-    const box = [-MARGIN, -MARGIN, width + 2 * MARGIN, height + 2 * MARGIN];
-    // What devices do is above what they do not.
-    const rank = ({ role }) => Object.keys(ROLES).indexOf(role);
-    const ordered = edges.toSorted((a, b) => rank(b) - rank(a));
-    const labels = placeLabels(ordered, LABEL);
+    const { box, nodes, edges, labels } = useMemo(() => placesOf(graph), [signatureOf(graph)]);
     return html`
         <div class="graph-frame" tabindex="0" role="region" aria-label="Drawing of the ways between versions">
             <svg class="graph" viewBox=${box.join(" ")} width=${box[2]} height=${box[3]} role="img" aria-label=${summary(graph)}>
-                ${ordered.map((edge) => html`<${Line} key=${edge.id} ...${{ edge }} />`)}
-                ${ordered.map((edge, position) => html`<${Label} key=${edge.id} ...${{ edge }} at=${labels[position]} />`)}
+                ${edges.map((edge) => html`<${Line} key=${edge.id} ...${{ edge }} />`)}
+                ${edges.map((edge, position) => html`<${Label} key=${edge.id} ...${{ edge }} at=${labels[position]} />`)}
                 ${nodes.map((node) => html`<${Node} key=${node.id} ...${{ node }} />`)}
             </svg>
         </div>
     `;
+}
+
+/** Where all of it is drawn; what devices do comes above what they do not. */
+function placesOf(graph) {
+    const rank = ({ role }) => Object.keys(ROLES).indexOf(role);
+    const drawn = graph.edges.filter(({ from, to }) => from !== to);
+    const { width, height, nodes, edges } = layOut(graph.nodes, drawn, SIZE);
+    const ordered = edges.toSorted((a, b) => rank(b) - rank(a));
+    const box = [-MARGIN, -MARGIN, width + 2 * MARGIN, height + 2 * MARGIN];
+    return { box, nodes, edges: ordered, labels: placeLabels(ordered, LABEL) };
+}
+
+/** Differs when the drawing does. */
+function signatureOf({ nodes, edges }) {
+    const shownNodes = nodes.map(({ id, devices, isTarget, isUseful }) => [id, devices, isTarget, isUseful]);
+    return JSON.stringify([shownNodes, edges.map(({ id, role, steps }) => [id, role, steps.map((step) => step.id)])]);
 }
 
 function summary({ nodes, edges }) {

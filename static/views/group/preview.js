@@ -30,7 +30,7 @@ export function Preview({ now, planned, isDraft, steps }) {
                 ${rows.map(([name, of]) => html`<${Row} key=${name} ...${{ name }} values=${shown.map((preview) => number(of(preview)))} />`)}
                 ${isWanted && html`<${Row} name="To send in all" values=${shown.map((preview) => bytes(preview.bytes))} />`}
                 ${shown.some(({ bytes, first_step_bytes: first }) => first !== bytes) && html`<${Row} name="At first" values=${shown.map((preview) => bytes(preview.first_step_bytes))} />`}
-                ${shown.some(({ time }) => time.seconds !== null) && html`<${Row} name="Takes at least" values=${shown.map(timeOf)} />`}
+                ${shown.some(({ bytes, time }) => bytes > 0 && time.seconds !== null) && html`<${Row} name="Takes at least" values=${shown.map(timeOf)} />`}
             </tbody>
         </table>
         ${planned.time.seconds !== null && planned.time.depends_on_hours && html`<p class="hint">That is at the usual rate: other rates hold in some hours.</p>`}
