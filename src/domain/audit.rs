@@ -47,6 +47,8 @@ named!(
     ChangeGroupDevices = "group.devices",
     /// A group's packages were set.
     SetGroupPackages = "group.packages",
+    /// A group's metadata was set.
+    SetGroupMetadata = "group.metadata",
     /// A group's policy was set.
     SetGroupPolicy = "group.policy",
     /// How a group's devices get new versions was set.

@@ -39,6 +39,12 @@ named! {
     DeviceChanged = "device.changed",
     /// A person removed devices.
     DeviceRemoved = "device.removed",
+    /// A group was created.
+    GroupCreated = "group.created",
+    /// A person changed something about a group.
+    GroupChanged = "group.changed",
+    /// A group was deleted.
+    GroupDeleted = "group.deleted",
     /// Too many devices of a group failed: nothing more is offered there.
     GroupHalted = "group.halted",
     /// A person had offers go on in a group.
@@ -87,6 +93,19 @@ pub enum DeviceChange {
     Name,
     /// The group that it is in from now on.
     Group(Option<GroupId>),
+}
+
+named! {
+    /// What of a group a person changed, other than its devices.
+    GroupChange, "change of a group":
+    /// Its metadata.
+    Metadata = "metadata",
+    /// Which packages it has.
+    Packages = "packages",
+    /// Its policy.
+    Policy = "policy",
+    /// How its devices get new versions.
+    Rollout = "rollout",
 }
 
 /// How many devices one event names at most: of more, there are several.
@@ -168,6 +187,21 @@ impl Event {
     pub fn devices_removed(devices: &[DeviceId]) -> Vec<Self> {
         let event = |devices| Self::new(EventType::DeviceRemoved, json!({ "devices": devices }));
         devices.chunks(DEVICES_OF_EVENT).map(event).collect()
+    }
+
+    /// A group was created.
+    pub fn group_created(group: GroupId) -> Self {
+        Self::new(EventType::GroupCreated, json!({ "group": group }))
+    }
+
+    /// A person changed this about a group.
+    pub fn group_changed(group: GroupId, change: GroupChange) -> Self {
+        Self::new(EventType::GroupChanged, json!({ "group": group, "what": change.name() }))
+    }
+
+    /// A group was deleted.
+    pub fn group_deleted(group: GroupId) -> Self {
+        Self::new(EventType::GroupDeleted, json!({ "group": group }))
     }
 
     /// A person had offers go on in a group.
@@ -303,7 +337,8 @@ mod tests {
             EventType::ALL.iter().filter(|kind| filter.takes(**kind)).map(|kind| kind.name()).collect::<Vec<_>>()
         };
         assert_eq!(wanted(&["group.halted", "device.*"]).len(), 6);
-        assert_eq!(wanted(&["group"]), ["group.halted", "group.resumed"]);
+        let of_groups = ["group.created", "group.changed", "group.deleted", "group.halted", "group.resumed"];
+        assert_eq!(wanted(&["group"]), of_groups);
         assert_eq!(wanted(&["attempt"]), wanted(&["attempt.*"]));
         for names in [&["groups"][..], &["group.*.x"], &["*"], &[""], &[]] {
             let sentence = EventFilter::parse(names).unwrap_err().to_string();

@@ -42,7 +42,7 @@ pub use byte_size::ByteSize;
 pub use concern::Concern;
 pub use device::{Device, DeviceName, DeviceReport, MacAddress, MacKey};
 pub use download_urls::DownloadUrls;
-pub use event::{DeviceChange, Event, EventFilter, EventRecord, EventType};
+pub use event::{DeviceChange, Event, EventFilter, EventRecord, EventType, GroupChange};
 pub use group::{Group, GroupMetadata, GroupState, MembershipChange};
 pub use hours::{Hours, LocalHours, TimeZone};
 pub use ids::{AttemptId, DeviceId, GroupId, Identifier, PackageId, UserId};

@@ -32,7 +32,8 @@ use crate::auth::Keys;
 use crate::domain::Action::{
     AcceptDevice, AssignDevices, BeginUpload, ChangeGroupDevices, ContinueUpload, CreateGroup, DeleteGroup,
     DeletePackage, DiscardUpload, GrantToken, IntrospectToken, LogOut, ReleaseDevice, RemoveDevices, ResumeGroup,
-    RevokeToken, SetDeviceName, SetGroupPackages, SetGroupPolicy, SetGroupRollout, SetPassword, UploadPackage,
+    RevokeToken, SetDeviceName, SetGroupMetadata, SetGroupPackages, SetGroupPolicy, SetGroupRollout, SetPassword,
+    UploadPackage,
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
 use crate::domain::downloads::DownloadLimits;
@@ -59,8 +60,8 @@ use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, 
 pub use host::Addresses;
 pub use management::decision::DecisionReply;
 use management::{
-    attempts, audit, decision, device_changes, devices, fleet, groups, package_overview, packages, preview,
-    registrations, rollouts, session, status, tus, uploads, webhooks,
+    attempts, audit, decision, device_changes, devices, fleet, group_overview, groups, package_overview, packages,
+    preview, registrations, rollouts, session, status, tus, uploads, webhooks,
 };
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
@@ -220,6 +221,7 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/audit", [on(GET, Management(ReadOnly), audit::list)]),
         at("/api/tender/v1/webhooks", [on(GET, Management(ReadOnly), webhooks::list)]),
         at("/api/tender/v1/packages", [on(GET, Management(ReadOnly), package_overview::list)]),
+        at("/api/tender/v1/packages/{package}", [on(GET, Management(ReadOnly), package_overview::show)]),
         at("/api/tender/v1/overview", [on(GET, Management(ReadOnly), fleet::overview)]),
         at("/api/tender/v1/devices", [on(GET, Management(ReadOnly), fleet::list)]),
         at("/api/tender/v1/devices/assign", [on(POST, Change(ReadWrite, AssignDevices), device_changes::assign)]),
@@ -229,6 +231,12 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/attempts", [on(GET, Management(ReadOnly), attempts::list)]),
         at("/api/tender/v1/devices/{device}/attempts", [on(GET, Management(ReadOnly), attempts::of_device)]),
         at("/api/tender/v1/devices/{device}/release", [on(POST, Change(ReadWrite, ReleaseDevice), attempts::release)]),
+        at("/api/tender/v1/groups", [on(GET, Management(ReadOnly), group_overview::list)]),
+        at("/api/tender/v1/groups/{group}", [on(GET, Management(ReadOnly), group_overview::show)]),
+        at(
+            "/api/tender/v1/groups/{group}/metadata",
+            [on(PUT, Change(ReadWrite, SetGroupMetadata), group_overview::set_metadata)],
+        ),
         at(
             "/api/tender/v1/groups/{group}/rollout",
             [on(GET, Management(ReadOnly), rollouts::show), on(PUT, Change(ReadWrite, SetGroupRollout), rollouts::set)],

@@ -6,6 +6,7 @@ pub mod decision;
 pub mod device_changes;
 pub mod devices;
 pub mod fleet;
+pub mod group_overview;
 pub mod groups;
 pub mod package_overview;
 pub mod packages;
