@@ -29,6 +29,8 @@ named!(
     Action, "action":
     /// A device's registration was accepted.
     AcceptDevice = "device.accept",
+    /// A device's registration was rejected.
+    RejectDevice = "registration.reject",
     /// A package was uploaded.
     UploadPackage = "package.upload",
     /// An upload that can be resumed was begun.
@@ -47,6 +49,8 @@ named!(
     ChangeGroupDevices = "group.devices",
     /// A group's packages were set.
     SetGroupPackages = "group.packages",
+    /// A group's metadata was set.
+    SetGroupMetadata = "group.metadata",
     /// A group's policy was set.
     SetGroupPolicy = "group.policy",
     /// How a group's devices get new versions was set.

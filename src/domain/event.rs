@@ -39,12 +39,20 @@ named! {
     DeviceChanged = "device.changed",
     /// A person removed devices.
     DeviceRemoved = "device.removed",
+    /// A group was created.
+    GroupCreated = "group.created",
+    /// A person changed something about a group.
+    GroupChanged = "group.changed",
+    /// A group was deleted.
+    GroupDeleted = "group.deleted",
     /// Too many devices of a group failed: nothing more is offered there.
     GroupHalted = "group.halted",
     /// A person had offers go on in a group.
     GroupResumed = "group.resumed",
     /// A device asks to be let in for the first time.
     RegistrationWaiting = "registration.waiting",
+    /// A person rejected a device that asked to be let in.
+    RegistrationRejected = "registration.rejected",
     /// A package was uploaded.
     PackageUploaded = "package.uploaded",
     /// A package was deleted.
@@ -87,6 +95,19 @@ pub enum DeviceChange {
     Name,
     /// The group that it is in from now on.
     Group(Option<GroupId>),
+}
+
+named! {
+    /// What of a group a person changed, other than its devices.
+    GroupChange, "change of a group":
+    /// Its metadata.
+    Metadata = "metadata",
+    /// Which packages it has.
+    Packages = "packages",
+    /// Its policy.
+    Policy = "policy",
+    /// How its devices get new versions.
+    Rollout = "rollout",
 }
 
 /// How many devices one event names at most: of more, there are several.
@@ -170,6 +191,21 @@ impl Event {
         devices.chunks(DEVICES_OF_EVENT).map(event).collect()
     }
 
+    /// A group was created.
+    pub fn group_created(group: GroupId) -> Self {
+        Self::new(EventType::GroupCreated, json!({ "group": group }))
+    }
+
+    /// A person changed this about a group.
+    pub fn group_changed(group: GroupId, change: GroupChange) -> Self {
+        Self::new(EventType::GroupChanged, json!({ "group": group, "what": change.name() }))
+    }
+
+    /// A group was deleted.
+    pub fn group_deleted(group: GroupId) -> Self {
+        Self::new(EventType::GroupDeleted, json!({ "group": group }))
+    }
+
     /// A person had offers go on in a group.
     pub fn group_resumed(group: GroupId) -> Self {
         Self::new(EventType::GroupResumed, json!({ "group": group }))
@@ -179,6 +215,12 @@ impl Event {
     pub fn registration_waiting(mac_address: &MacAddress, key: KeyFingerprint) -> Self {
         let data = json!({ "mac_address": mac_address.as_str(), "key_fingerprint": key.to_string() });
         Self::new(EventType::RegistrationWaiting, data)
+    }
+
+    /// A person rejected a device that asked to be let in with this key.
+    pub fn registration_rejected(mac_address: &MacAddress, key: KeyFingerprint) -> Self {
+        let data = json!({ "mac_address": mac_address.as_str(), "key_fingerprint": key.to_string() });
+        Self::new(EventType::RegistrationRejected, data)
     }
 
     /// A package was uploaded.
@@ -303,7 +345,8 @@ mod tests {
             EventType::ALL.iter().filter(|kind| filter.takes(**kind)).map(|kind| kind.name()).collect::<Vec<_>>()
         };
         assert_eq!(wanted(&["group.halted", "device.*"]).len(), 6);
-        assert_eq!(wanted(&["group"]), ["group.halted", "group.resumed"]);
+        let of_groups = ["group.created", "group.changed", "group.deleted", "group.halted", "group.resumed"];
+        assert_eq!(wanted(&["group"]), of_groups);
         assert_eq!(wanted(&["attempt"]), wanted(&["attempt.*"]));
         for names in [&["groups"][..], &["group.*.x"], &["*"], &[""], &[]] {
             let sentence = EventFilter::parse(names).unwrap_err().to_string();

@@ -42,7 +42,7 @@ pub use byte_size::ByteSize;
 pub use concern::Concern;
 pub use device::{Device, DeviceName, DeviceReport, MacAddress, MacKey};
 pub use download_urls::DownloadUrls;
-pub use event::{DeviceChange, Event, EventFilter, EventRecord, EventType};
+pub use event::{DeviceChange, Event, EventFilter, EventRecord, EventType, GroupChange};
 pub use group::{Group, GroupMetadata, GroupState, MembershipChange};
 pub use hours::{Hours, LocalHours, TimeZone};
 pub use ids::{AttemptId, DeviceId, GroupId, Identifier, PackageId, UserId};
@@ -50,7 +50,7 @@ pub use integrity::{CheckedPackage, Damage, FoundDamage, Pace, PackageState, Scr
 pub use metadata::{Metadata, MetadataValue, keys};
 pub use package::{Package, PackageDescription, Sha256Digest, StorageDirectory, StorageLimits, Submission};
 pub use policy::Policy;
-pub use registration::{KeyFingerprint, Registration};
+pub use registration::{KeyFingerprint, Registration, RegistrationState};
 pub use scope::{Scope, Scopes};
 pub use search::{Search, Searched};
 pub use timestamp::Timestamp;

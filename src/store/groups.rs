@@ -224,6 +224,12 @@ pub fn set_packages(tx: &WriteTx<'_>, id: GroupId, packages: &[PackageId]) -> Re
     Ok(())
 }
 
+/// Gives a group this metadata instead of what it had; `false` if there is no such group.
+pub fn set_metadata(tx: &WriteTx<'_>, id: GroupId, metadata: &GroupMetadata) -> Result<bool, StoreError> {
+    let sql = "UPDATE groups SET metadata = ?2 WHERE id = ?1";
+    Ok(tx.connection().prepare_cached(sql)?.execute((id, metadata))? == 1)
+}
+
 /// Sets a group's policy; `false` if there is no such group.
 pub fn set_policy(tx: &WriteTx<'_>, id: GroupId, policy: &Policy) -> Result<bool, StoreError> {
     tx.changes(Change::Plans);

@@ -48,19 +48,27 @@ pub enum Noted {
 
 /// The packages that follow this one, ordered by identifier, at most `limit`.
 pub fn page(connection: &Connection, after: PackageId, limit: u32) -> Result<Vec<Standing>, StoreError> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, length_bytes, damage, verified_at, found_at, detail
-         FROM packages LEFT JOIN package_integrity ON package_id = id
-         WHERE id > ?1 ORDER BY id LIMIT ?2",
-    )?;
+    let mut statement = connection.prepare_cached(&format!("{SELECT_STANDING} WHERE id > ?1 ORDER BY id LIMIT ?2"))?;
     let rows = statement.query_map((after, limit), standing)?;
-    let mut standings = rows.collect::<Result<Vec<_>, _>>()?;
+    rows.map(|row| with_groups(connection, row?)).collect()
+}
+
+/// What is known about the file of a package; `None`: there is no such package.
+pub fn find(connection: &Connection, id: PackageId) -> Result<Option<Standing>, StoreError> {
+    let mut statement = connection.prepare_cached(&format!("{SELECT_STANDING} WHERE id = ?1"))?;
+    let found = statement.query_row([id], standing).optional()?;
+    found.map(|standing| with_groups(connection, standing)).transpose()
+}
+
+/// What [`standing`] reads.
+const SELECT_STANDING: &str = "SELECT id, length_bytes, damage, verified_at, found_at, detail
+     FROM packages LEFT JOIN package_integrity ON package_id = id";
+
+fn with_groups(connection: &Connection, mut standing: Standing) -> Result<Standing, StoreError> {
     let mut groups =
         connection.prepare_cached("SELECT group_id FROM group_packages WHERE package_id = ?1 ORDER BY group_id")?;
-    for standing in &mut standings {
-        standing.groups = groups.query_map([standing.id], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    }
-    Ok(standings)
+    standing.groups = groups.query_map([standing.id], |row| row.get(0))?.collect::<Result<_, _>>()?;
+    Ok(standing)
 }
 
 fn standing(row: &Row<'_>) -> rusqlite::Result<Standing> {

@@ -61,9 +61,9 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 }
 
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
-/// registration to accept or a device to remove is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
+/// registration to judge or a device to remove is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
 /// asks for its signature, a decision for an address, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 60] = [
+const MATRIX: [Row; 67] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -100,6 +100,10 @@ const MATRIX: [Row; 60] = [
     row("DELETE", "/api/tender/v1/uploads/{upload}", UPLOADERS, 404),
     row("POST", "/api/tender/v1/uploads/{upload}/package", UPLOADERS, 404),
     row("GET", "/api/tender/v1/packages", READ, 200),
+    row("GET", "/api/tender/v1/packages/{package}", READ, 200),
+    row("GET", "/api/tender/v1/registrations", READ, 200),
+    row("POST", "/api/tender/v1/registrations/accept", WRITE, 404),
+    row("POST", "/api/tender/v1/registrations/reject", WRITE, 404),
     row("GET", "/api/tender/v1/overview", READ, 200),
     row("GET", "/api/tender/v1/devices", READ, 200),
     row("POST", "/api/tender/v1/devices/assign", WRITE, 200),
@@ -109,6 +113,9 @@ const MATRIX: [Row; 60] = [
     row("GET", "/api/tender/v1/attempts", READ, 200),
     row("GET", "/api/tender/v1/devices/{device}/attempts", READ, 200),
     row("POST", "/api/tender/v1/devices/{device}/release", WRITE, 409),
+    row("GET", "/api/tender/v1/groups", READ, 200),
+    row("GET", "/api/tender/v1/groups/{group}", READ, 200),
+    row("PUT", "/api/tender/v1/groups/{group}/metadata", WRITE, 200),
     row("GET", "/api/tender/v1/groups/{group}/rollout", READ, 200),
     row("PUT", "/api/tender/v1/groups/{group}/rollout", WRITE, 200),
     row("POST", "/api/tender/v1/groups/{group}/resume", WRITE, 409),
@@ -224,10 +231,15 @@ impl Installation {
             (_, "/api/v1/groups/{group}/policy") => request.json(&json!({ "policy": "no_update," })),
             (
                 _,
-                "/api/tender/v1/groups/{group}/rollout"
+                "/api/tender/v1/groups/{group}/metadata"
+                | "/api/tender/v1/groups/{group}/rollout"
                 | "/api/tender/v1/groups/{group}/resume"
                 | "/api/tender/v1/devices/{device}/release",
             ) => request.json(&json!({})),
+            (_, "/api/tender/v1/registrations/accept" | "/api/tender/v1/registrations/reject") => {
+                let nobody = json!({ "mac_address": "nobody", "key_fingerprint": "00".repeat(32) });
+                request.json(&json!({ "registrations": [nobody] }))
+            }
             (_, "/api/tender/v1/devices/assign") => {
                 request.json(&json!({ "devices": [self.device_id], "group": self.group }))
             }

@@ -1,5 +1,7 @@
 //! Groups: their devices, packages and policies.
 
+mod overview;
+
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 

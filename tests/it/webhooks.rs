@@ -3,6 +3,7 @@
 mod commands;
 mod delivery;
 mod devices;
+mod groups;
 mod queue;
 
 use std::num::NonZeroU32;
@@ -23,11 +24,11 @@ use crate::harness::{TestServer, assert_fields, eventually};
 const SECRET: &str = "shared with the receiver";
 const MAC: &str = "00:11:22:33:44:55";
 
-async fn receiver() -> Receiver {
+pub async fn receiver() -> Receiver {
     Receiver::answering(&json!({})).await
 }
 
-fn webhook(url: &str) -> WebhookConfig {
+pub fn webhook(url: &str) -> WebhookConfig {
     let key = WebhookKey::parse(&Secret::parse(SECRET).unwrap()).unwrap();
     WebhookConfig { url: HttpUrl::parse(url).unwrap(), key, events: EventFilter::all(), batch: None }
 }
@@ -51,11 +52,11 @@ async fn server_limited(receiver: &Receiver, limit: impl FnOnce(&mut WebhookLimi
     .await
 }
 
-async fn server_with(webhook: WebhookConfig) -> TestServer {
+pub async fn server_with(webhook: WebhookConfig) -> TestServer {
     TestServer::start_with(|config| configure(config, vec![webhook])).await
 }
 
-fn event(question: &Question) -> Value {
+pub fn event(question: &Question) -> Value {
     serde_json::from_str(&question.body).unwrap()
 }
 
@@ -64,7 +65,7 @@ fn types(receiver: &Receiver) -> Vec<String> {
     receiver.questions().iter().map(|question| event(question)["type"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn come(receiver: &Receiver, expected: &[&str]) {
+pub async fn come(receiver: &Receiver, expected: &[&str]) {
     eventually(&format!("{expected:?}"), || types(receiver).len() >= expected.len()).await;
     assert_eq!(types(receiver), expected);
 }
@@ -133,7 +134,8 @@ async fn what_is_refused_is_not_told() {
     admin.post("/api/v1/auth/register", body).await.error(404);
     admin.post(&format!("/api/v1/groups/{group}/package"), json!({ "packages": [] })).await.ok();
     admin.delete(&format!("/api/v1/packages/{package}")).await.ok();
-    come(&receiver, &["package.uploaded", "package.deleted"]).await;
+    let (created, changed) = ("group.created", "group.changed");
+    come(&receiver, &["package.uploaded", created, changed, changed, changed, "package.deleted"]).await;
 }
 
 #[tokio::test]

@@ -7,7 +7,8 @@ use warp::reply::Response;
 
 use super::BODY_LIMIT_BYTES;
 use crate::domain::{
-    Deed, DeviceChange, DeviceId, Event, Group, GroupId, GroupMetadata, MembershipChange, PackageId, Policy,
+    Deed, DeviceChange, DeviceId, Event, Group, GroupChange, GroupId, GroupMetadata, MembershipChange, PackageId,
+    Policy,
 };
 use crate::http::Api;
 use crate::http::error::ApiError;
@@ -118,17 +119,23 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 /// - 200: the new group; the body is its metadata
 /// - 400: the body is not a JSON object
 pub async fn create(api: Arc<Api>, deed: Deed, (): (), mut request: Request) -> Result<Response, ApiError> {
-    let text = request.body.read_json_text(BODY_LIMIT_BYTES).await?;
-    let text =
-        str::from_utf8(&text).map_err(|_| ApiError::BadRequest("group metadata is not UTF-8 text".to_owned()))?;
-    let metadata = GroupMetadata::parse(text)?;
+    let metadata = read_metadata(&mut request).await?;
     let creating = api.store.write(move |tx| {
         let group = groups::create(tx, metadata)?;
+        events::tell(tx, Event::group_created(group.id))?;
         audit::append(tx, &deed.done(target(group.id)))?;
         Ok::<_, StoreError>(group)
     });
     let group = creating.await?;
     Ok(reply::ok(&GroupReply::from(&group))?)
+}
+
+/// A body that is a group's metadata.
+pub async fn read_metadata(request: &mut Request) -> Result<GroupMetadata, ApiError> {
+    let text = request.body.read_json_text(BODY_LIMIT_BYTES).await?;
+    let text =
+        str::from_utf8(&text).map_err(|_| ApiError::BadRequest("group metadata is not UTF-8 text".to_owned()))?;
+    Ok(GroupMetadata::parse(text)?)
 }
 
 /// `GET /api/v1/groups/{group}`
@@ -149,6 +156,7 @@ pub async fn delete(api: Arc<Api>, deed: Deed, id: GroupId, _: Request) -> Resul
     let deleting = api.store.write(move |tx| {
         let deletion = groups::delete(tx, id)?;
         if deletion == Deletion::Deleted {
+            events::tell(tx, Event::group_deleted(id))?;
             audit::append(tx, &deed.done(target(id)))?;
         }
         Ok::<_, StoreError>(deletion)
@@ -205,6 +213,7 @@ pub async fn set_packages(api: Arc<Api>, deed: Deed, id: GroupId, mut request: R
     let PackagesBody { packages } = request.body.read_json(BODY_LIMIT_BYTES).await?;
     let setting = api.store.write(move |tx| {
         groups::set_packages(tx, id, &packages)?;
+        events::tell(tx, Event::group_changed(id, GroupChange::Packages))?;
         Ok::<_, AssignmentError>(audit::append(tx, &deed.done(target(id)).with(numbers(&packages)))?)
     });
     setting.await?;
@@ -222,6 +231,7 @@ pub async fn set_policy(api: Arc<Api>, deed: Deed, id: GroupId, mut request: Req
     let setting = api.store.write(move |tx| {
         let is_set = groups::set_policy(tx, id, &policy)?;
         if is_set {
+            events::tell(tx, Event::group_changed(id, GroupChange::Policy))?;
             audit::append(tx, &deed.done(target(id)).with(policy.to_string()))?;
         }
         Ok::<_, StoreError>(is_set)

@@ -1,5 +1,6 @@
 //! What people and scripts call: the frozen API of the reference server, and what tender has beside it.
 
+pub mod admissions;
 pub mod attempts;
 pub mod audit;
 pub mod decision;
@@ -7,6 +8,7 @@ pub mod device_changes;
 pub mod devices;
 pub mod events;
 pub mod fleet;
+pub mod group_overview;
 pub mod groups;
 pub mod package_overview;
 pub mod packages;

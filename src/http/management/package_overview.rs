@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use warp::reply::Response;
 
+use super::packages::no_such_package;
 use super::paging::{number, parameters};
 use crate::domain::{Artifact, GroupId, Metadata, PackageId};
 use crate::http::Api;
@@ -83,4 +84,18 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), request: Request) -> Resul
         Ok::<_, StoreError>(PageReply { packages: overviews, next })
     });
     Ok(reply::ok(&page.await?)?)
+}
+
+/// `GET /api/tender/v1/packages/{package}`
+///
+/// - 200: the package, as in the list
+/// - 404: no such package
+pub async fn show(api: Arc<Api>, _: Operator, id: PackageId, _: Request) -> Result<Response, ApiError> {
+    let shown = api.store.read(move |connection| {
+        let (found, package) = (integrity::find(connection, id)?, packages::find(connection, id)?);
+        let Some((standing, package)) = found.zip(package) else { return Ok(None) };
+        let artifact = artifacts::find(connection, id)?;
+        Ok::<_, StoreError>(Some(OverviewReply::new(standing, package.metadata().clone(), artifact)))
+    });
+    Ok(reply::ok(&shown.await?.ok_or_else(no_such_package)?)?)
 }

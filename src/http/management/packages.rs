@@ -58,7 +58,8 @@ impl<'a> From<&'a Package> for PackageReply<'a> {
     }
 }
 
-fn no_such_package() -> ApiError {
+/// 404 for a package that is not there.
+pub fn no_such_package() -> ApiError {
     ApiError::NotFound("no such package")
 }
 

@@ -9,13 +9,13 @@ use warp::reply::Response;
 use super::BODY_LIMIT_BYTES;
 use super::groups::{no_such_group, target};
 use crate::domain::rollout::{DEFAULT_MAX_FAILURES, HaltRule, Rollout, Standing};
-use crate::domain::{Deed, GroupId, Hours, LocalHours, Policy};
+use crate::domain::{Deed, Event, GroupChange, GroupId, Hours, LocalHours, Policy, Timestamp};
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Moment};
 use crate::http::request::Request;
-use crate::store::{StoreError, audit, groups, rollouts};
+use crate::store::{StoreError, audit, events, groups, rollouts};
 
 /// The settings on the wire, in requests and replies. What is left out is as it is in a new group.
 #[derive(Serialize, Deserialize)]
@@ -83,10 +83,24 @@ impl RolloutBody {
     }
 }
 
+/// How the devices of a group get a new version, and how far they are.
 #[derive(Serialize)]
-struct RolloutReply {
+pub struct RolloutReply {
     settings: RolloutBody,
     progress: ProgressReply,
+}
+
+impl RolloutReply {
+    /// Of the group that has this policy and these settings.
+    pub fn new(api: &Api, group: GroupId, policy: &Policy, rollout: &Rollout) -> Self {
+        Self { settings: RolloutBody::write(rollout), progress: ProgressReply::new(api, group, policy) }
+    }
+
+    /// Since when nothing is offered any more, and how many devices had to fail for that; `None`: packages are offered.
+    pub fn halt(&self) -> Option<(Timestamp, usize)> {
+        let ProgressReply { halted_since, failed, .. } = &self.progress;
+        halted_since.as_ref().map(|Moment(since)| (*since, *failed))
+    }
 }
 
 /// How many devices stand where on the way to the target. Those that have not begun, or reached it by other ways, are in none.
@@ -134,8 +148,7 @@ pub async fn show(api: Arc<Api>, _: Operator, id: GroupId, _: Request) -> Result
         Ok::<_, StoreError>(Some((policy, rollouts::find(connection, id)?)))
     });
     let (policy, rollout) = found.await?.ok_or_else(no_such_group)?;
-    let progress = ProgressReply::new(&api, id, &policy);
-    Ok(reply::ok(&RolloutReply { settings: RolloutBody::write(&rollout), progress })?)
+    Ok(reply::ok(&RolloutReply::new(&api, id, &policy, &rollout))?)
 }
 
 /// `PUT /api/tender/v1/groups/{group}/rollout`: all settings; what is left out is as in a new group
@@ -150,6 +163,7 @@ pub async fn set(api: Arc<Api>, deed: Deed, id: GroupId, mut request: Request) -
         if !rollouts::put(tx, id, &rollout)? {
             return Ok(false);
         }
+        events::tell(tx, Event::group_changed(id, GroupChange::Rollout))?;
         audit::append(tx, &deed.done(target(id)).with(written))?;
         Ok::<_, StoreError>(true)
     });

@@ -108,7 +108,7 @@ async fn failed_in_a_halted_group(server: &TestServer) -> (i64, i64) {
 #[tokio::test]
 async fn a_group_that_is_halted_is_told_soon() {
     let receiver = receiver().await;
-    let events = EventFilter::parse(&["group", "attempt.fetched"]).unwrap();
+    let events = EventFilter::parse(&["group.halted", "attempt.fetched"]).unwrap();
     let server = server_with(WebhookConfig { events, ..webhook(&receiver.url()) }).await;
     let (_, group) = failed_in_a_halted_group(&server).await;
     come(&receiver, &["attempt.fetched", "group.halted"]).await;
@@ -119,7 +119,7 @@ async fn a_group_that_is_halted_is_told_soon() {
 #[tokio::test]
 async fn what_a_person_lets_go_on_is_told() {
     let receiver = receiver().await;
-    let events = EventFilter::parse(&["group", "device.released"]).unwrap();
+    let events = EventFilter::parse(&["group.halted", "group.resumed", "device.released"]).unwrap();
     let server = server_with(WebhookConfig { events, ..webhook(&receiver.url()) }).await;
     let (device, group) = failed_in_a_halted_group(&server).await;
     come(&receiver, &["group.halted"]).await;
