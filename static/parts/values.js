@@ -74,12 +74,6 @@ export function Text({ of, limit = LONG_TEXT }) {
 export function Short({ of, limit = SHORT_TEXT }) {
     return of.length <= limit ? html`<bdi>${of}</bdi>` : html`<bdi title=${beginning(of, TITLE_LENGTH)}>${beginning(of, limit)}</bdi>`;
 }
-
-/** The beginning of a text that is not ours, for a line that has no room for more. */
-export function Short({ of, limit = SHORT_TEXT }) {
-    return of.length <= limit ? html`<bdi>${of}</bdi>` : html`<bdi title=${of.slice(0, TITLE_LENGTH)}>${of.slice(0, limit)}…</bdi>`;
-}
-
 /** The first digits of a hash; all of them on hover. */
 export function Fingerprint({ of, digits = 16 }) {
     return html`<code class="fingerprint" title=${of}>${of.slice(0, digits).replace(/(.{4})(?=.)/g, "$1 ")}…</code>`;
