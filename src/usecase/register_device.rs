@@ -9,7 +9,7 @@ use super::hear_device::hear_device;
 use super::hold_back::{Asking, HoldBack};
 use crate::auth::{Keys, PublicKey, device_token};
 use crate::domain::{Deed, DeviceId, DeviceReport, Event, KeyFingerprint, MacKey, Registration, Timestamp};
-use crate::store::{Assignment, Speaker, Store, StoreError, Utterance, audit, devices, events, registrations};
+use crate::store::{Store, StoreError, Utterance, audit, devices, events, registrations};
 
 /// The longest request that is kept as a registration: anybody can make one.
 pub const REGISTRATION_LIMIT_BYTES: usize = 8 * 1024;
@@ -86,12 +86,13 @@ pub async fn authorize(
     let known = store.read(move |connection| devices::find_known(connection, &mac_key)).await?;
     if known.is_some_and(|known| known.key_fingerprint == Some(fingerprint)) {
         let clock_skew_seconds = arrived.map(|arrived| arrived.seconds_until(device_time));
-        let speaker = Speaker { mac_key: report.mac_address.key(), device: None };
-        let heard = hear_device(store, &speaker, Utterance::Authorization { clock_skew_seconds }).await?;
+        let mac_key = report.mac_address.key();
+        let heard = hear_device(store, &mac_key, Utterance::Authorization { clock_skew_seconds }).await?;
         // Otherwise it was removed a moment ago, and asks to be let in like any other.
-        if let Some(Assignment { device, .. }) = heard {
-            let holder = device_token::Holder { mac_address: report.mac_address, device: Some(device) };
-            return Ok(Authorization::Granted(device_token::issue(keys, &holder, store.clock().steady())?));
+        if heard.is_some() {
+            let issued = store.presence().token_date(&mac_key, store.clock().steady());
+            let token = device_token::issue(keys, &report.mac_address, issued)?;
+            return Ok(Authorization::Granted(token));
         }
     }
     if is_too_long {
