@@ -19,7 +19,7 @@ use tempfile::TempDir;
 use tender::auth::{Keys, device_token};
 use tender::clock::Clock;
 use tender::config::StorageConfig;
-use tender::domain::{Action, Actor, ActorKind, Deed, Device, DeviceId, MacAddress, Scope};
+use tender::domain::{Action, Actor, ActorKind, Deed, Device, MacAddress, Scope};
 use tender::installation::Installation;
 use tender::usecase::issue_token::issue_token;
 
@@ -102,9 +102,7 @@ impl Fleet {
         wanted
             .map(|device| {
                 let mac_address = MacAddress::parse(&mac_address(device)).unwrap();
-                let device_id = Some(DeviceId(device as i64 + 1));
-                let holder = device_token::Holder { mac_address, device: device_id };
-                let token = device_token::issue(&self.keys, &holder, issued).unwrap();
+                let token = device_token::issue(&self.keys, &mac_address, issued).unwrap();
                 let authorization = format!("Authorization: Bearer token={token}\r\n");
                 let body = serde_json::to_vec(&reported(device)).unwrap();
                 Request::post("/api/v1/update/check", &authorization, &body)

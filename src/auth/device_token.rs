@@ -6,7 +6,7 @@ use jwt::{SignWithKey, VerifyWithKey};
 use serde::{Deserialize, Serialize};
 
 use super::Keys;
-use crate::domain::{DeviceId, MacAddress, Timestamp};
+use crate::domain::{MacAddress, Timestamp};
 
 /// How long a device token is good for; devices authorize again when it ends.
 pub const LIFETIME: Duration = Duration::from_secs(300);
@@ -20,16 +20,13 @@ const TOLERANCE: Duration = Duration::from_secs(60);
 pub struct Holder {
     /// The MAC address that it was issued to.
     pub mac_address: MacAddress,
-    /// The device that had this address then: another one may have it now. `None`: another server issued it.
-    pub device: Option<DeviceId>,
+    /// When, on the steady clock.
+    pub issued: Timestamp,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Claims {
     device_id: String,
-    /// What the reference server's tokens don't have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    tender_device: Option<DeviceId>,
     /// POSIX seconds. The reference page's example has the older name.
     #[serde(alias = "created")]
     created_at: i64,
@@ -38,10 +35,9 @@ struct Claims {
 }
 
 /// Makes a token for a device. `now` is the steady time.
-pub fn issue(keys: &Keys, holder: &Holder, now: Timestamp) -> Result<String, jwt::Error> {
+pub fn issue(keys: &Keys, mac_address: &MacAddress, now: Timestamp) -> Result<String, jwt::Error> {
     let claims = Claims {
-        device_id: holder.mac_address.as_str().to_owned(),
-        tender_device: holder.device,
+        device_id: mac_address.as_str().to_owned(),
         created_at: now.unix_seconds(),
         expires: i64::try_from(LIFETIME.as_secs()).unwrap_or(i64::MAX),
     };
@@ -57,7 +53,7 @@ pub fn verify(keys: &Keys, token: &str, now: Timestamp) -> Option<Holder> {
     if is_from_the_future || now >= created.saturating_add(lifetime) {
         return None;
     }
-    Some(Holder { mac_address: MacAddress::parse(&claims.device_id).ok()?, device: claims.tender_device })
+    Some(Holder { mac_address: MacAddress::parse(&claims.device_id).ok()?, issued: created })
 }
 
 #[cfg(test)]
@@ -73,8 +69,8 @@ mod tests {
     fn a_token_names_its_device_until_it_ends() {
         let issued = Timestamp::from_unix_seconds(1_700_000_000);
         let mac_address = MacAddress::parse("00:11:22:33:44:55").unwrap();
-        let holder = Holder { mac_address, device: Some(DeviceId(7)) };
-        let token = issue(&keys(), &holder, issued).unwrap();
+        let token = issue(&keys(), &mac_address, issued).unwrap();
+        let holder = Holder { mac_address, issued };
         assert_eq!(verify(&keys(), &token, issued), Some(holder.clone()));
         let much_earlier = Timestamp::from_unix_seconds(issued.unix_seconds() - 61);
         assert_eq!(verify(&keys(), &token, much_earlier), None);
@@ -89,7 +85,7 @@ mod tests {
             let claims = serde_json::json!({ "device_id": "loopback", created: 1_694_414_456, "expires": 300 });
             let token = claims.sign_with_key(&keys().device_token).unwrap();
             let holder = verify(&keys(), &token, Timestamp::from_unix_seconds(1_694_414_500)).unwrap();
-            assert_eq!((holder.mac_address.as_str(), holder.device), ("loopback", None));
+            assert_eq!((holder.mac_address.as_str(), holder.issued.unix_seconds()), ("loopback", 1_694_414_456));
         }
     }
 
@@ -97,7 +93,7 @@ mod tests {
     fn times_that_overflow_are_no_way_in() {
         let now = Timestamp::from_unix_seconds(1_694_414_500);
         for (created_at, expires) in [(1_694_414_456, -1), (i64::MIN, i64::MAX), (0, 300)] {
-            let claims = Claims { device_id: "loopback".into(), tender_device: None, created_at, expires };
+            let claims = Claims { device_id: "loopback".into(), created_at, expires };
             let token = claims.sign_with_key(&keys().device_token).unwrap();
             assert_eq!(verify(&keys(), &token, now), None, "{created_at} {expires}");
         }

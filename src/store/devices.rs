@@ -207,6 +207,6 @@ pub fn remove(
     tx.changes(Change::Assignments);
     let mac_keys: Vec<_> = removed.iter().map(|device| device.mac_address.key()).collect();
     let presence = presence.clone();
-    tx.after_commit(move || mac_keys.iter().for_each(|mac_key| presence.device_was_removed(mac_key)));
+    tx.after_commit(move || presence.devices_were_removed(mac_keys));
     Ok(Some(removed))
 }

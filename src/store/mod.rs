@@ -55,7 +55,7 @@ pub use events::{Events, Listener, Message, Since, Subscription};
 pub use examination::Examination;
 pub use folder::{DataFolder, InstanceLock};
 pub use inspection::{Inspection, Look, Opening, Sighting, Step, Verdict};
-pub use presence::{Assignment, DeviceNews, Presence, Speaker, Utterance};
+pub use presence::{Assignment, DeviceNews, Presence, Utterance};
 pub use resumable::{Progress, ResumableFile};
 pub use space::Space;
 pub use writer::{Change, Generations, WriteTx};
@@ -176,7 +176,7 @@ impl Store {
             readers,
             reader_turns: Arc::new(Semaphore::new(READERS as usize)),
             writer,
-            presence: Arc::new(Presence::new(generations.clone())),
+            presence: Arc::new(Presence::new(clock.clone(), generations.clone())),
             generations,
             events,
             clock,

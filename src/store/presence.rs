@@ -8,10 +8,15 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::StoreError;
 use super::writer::{Change, Generations, WriteTx};
+use crate::clock::Clock;
 use crate::domain::{Device, DeviceId, GroupId, KeyFingerprint, MacKey, Metadata, Registration, Timestamp};
+
+/// How long removals are remembered: longer than device tokens are good for.
+const REMOVALS_KEPT: Duration = Duration::from_secs(15 * 60);
 
 /// Which device a MAC address is, and its group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,22 +25,6 @@ pub struct Assignment {
     pub device: DeviceId,
     /// The group it is assigned to.
     pub group: Option<GroupId>,
-}
-
-/// Who is heard.
-#[derive(Debug, Clone)]
-pub struct Speaker {
-    /// The MAC address.
-    pub mac_key: MacKey,
-    /// The device that its token was issued to. Another one may have its address by now.
-    pub device: Option<DeviceId>,
-}
-
-impl Speaker {
-    /// Whether it can be this device, which has its address.
-    pub fn is(&self, device: DeviceId) -> bool {
-        self.device.is_none_or(|issued_to| issued_to == device)
-    }
 }
 
 /// What a device says when it is heard.
@@ -53,6 +42,7 @@ pub enum Utterance<'a> {
 
 /// What is known of the devices that were heard since the start.
 pub struct Presence {
+    clock: Clock,
     generations: Arc<Generations>,
     tracked: Mutex<Tracked>,
 }
@@ -95,6 +85,8 @@ struct Tracked {
     /// What is told to those who listen; `None`: nobody does.
     news: Option<DeviceNews>,
     devices: HashMap<MacKey, TrackedDevice>,
+    /// When devices of these addresses were removed, in steady moments.
+    removals: HashMap<MacKey, Timestamp>,
     registrations: HashMap<(MacKey, KeyFingerprint), TrackedRegistration>,
 }
 
@@ -123,21 +115,18 @@ pub(super) struct Unsaved {
 }
 
 impl Presence {
-    pub(super) fn new(generations: Arc<Generations>) -> Self {
-        Self { generations, tracked: Mutex::default() }
+    pub(super) fn new(clock: Clock, generations: Arc<Generations>) -> Self {
+        Self { clock, generations, tracked: Mutex::default() }
     }
 
     /// A device was heard. Says which device and group that address is; `None` if this must be read from disk first (and told
-    /// with [`Presence::heard_after_reading`]), because the device is new here or assignments changed. What somebody says
-    /// who is not that device is not noted.
-    pub fn heard(&self, speaker: &Speaker, said: Utterance<'_>, now: Timestamp) -> Option<Assignment> {
+    /// with [`Presence::heard_after_reading`]), because the device is new here or assignments changed.
+    pub fn heard(&self, mac_key: &MacKey, said: Utterance<'_>, now: Timestamp) -> Option<Assignment> {
         let generation = self.generations.current(Change::Assignments);
         let mut tracked = self.lock();
         let Tracked { news, devices, .. } = &mut *tracked;
-        let device = devices.get_mut(&speaker.mac_key).filter(|device| device.generation == generation)?;
-        if speaker.is(device.assignment.device) {
-            device.note(said, now, news);
-        }
+        let device = devices.get_mut(mac_key).filter(|device| device.generation == generation)?;
+        device.note(said, now, news);
         Some(device.assignment)
     }
 
@@ -202,9 +191,27 @@ impl Presence {
         self.lock().devices.get(mac_key).is_some_and(|tracked| tracked.assignment.device == device)
     }
 
-    /// A device has no row any more: what is known of it goes, also what is not on disk yet.
-    pub(super) fn device_was_removed(&self, mac_key: &MacKey) {
-        self.lock().devices.remove(mac_key);
+    /// Devices have no rows any more: what is known of them goes, also what is not on disk yet.
+    pub(super) fn devices_were_removed(&self, mac_keys: Vec<MacKey>) {
+        let steady = self.clock.steady();
+        let mut tracked = self.lock();
+        tracked.removals.retain(|_, removed| removed.until(steady) < REMOVALS_KEPT);
+        for mac_key in mac_keys {
+            tracked.devices.remove(&mac_key);
+            tracked.removals.insert(mac_key, steady);
+        }
+    }
+
+    /// Whether a device of this address was removed since `issued`, a steady moment: a token from before is not that of the
+    /// device that may have the address now.
+    pub fn has_removed_since(&self, mac_key: &MacKey, issued: Timestamp) -> bool {
+        self.lock().removals.get(mac_key).is_some_and(|removed| issued <= *removed)
+    }
+
+    /// The date of a token that is issued at `steady`: after a removal of the same second, it is told from those before.
+    pub fn token_date(&self, mac_key: &MacKey, steady: Timestamp) -> Timestamp {
+        let removed = self.lock().removals.get(mac_key).copied();
+        removed.map_or(steady, |removed| steady.max(removed.saturating_add(Duration::from_secs(1))))
     }
 
     /// A device that waits for acceptance asked again. `false` if its registration must be written: it is new here, or

@@ -11,8 +11,8 @@ use super::hear_device::hear_device;
 use super::planner::Planner;
 use super::track_progress::Tracker;
 use crate::domain::resolver::Outcome;
-use crate::domain::{DeviceId, DeviceReport, Package, keys};
-use crate::store::{Assignment, Speaker, Store, StoreError, Utterance};
+use crate::domain::{DeviceReport, Package, Timestamp, keys};
+use crate::store::{Assignment, Store, StoreError, Utterance};
 
 /// The answer to an update check.
 #[derive(Debug)]
@@ -39,17 +39,20 @@ impl Offer {
     }
 }
 
-/// Notes that the device was heard at `address`, with a token that was issued to `token_of`, and says what it is to install.
+/// Notes that the device was heard at `address`, with a token that was `issued` then, and says what it is to install.
 pub async fn check_update(
     store: &Store,
     planner: &Planner,
     tracker: &Tracker,
     report: DeviceReport,
-    token_of: Option<DeviceId>,
+    issued: Option<Timestamp>,
     address: Option<IpAddr>,
 ) -> Result<UpdateCheck, StoreError> {
-    let speaker = Speaker { mac_key: report.mac_address.key(), device: token_of };
-    let heard = hear_device(store, &speaker, Utterance::Check(&report.metadata)).await?;
+    let mac_key = report.mac_address.key();
+    if issued.is_some_and(|issued| store.presence().has_removed_since(&mac_key, issued)) {
+        return Ok(UpdateCheck::UnknownDevice);
+    }
+    let heard = hear_device(store, &mac_key, Utterance::Check(&report.metadata)).await?;
     let Some(Assignment { device, group }) = heard else { return Ok(UpdateCheck::UnknownDevice) };
     let runs = report.metadata.text(keys::SOFTWARE_VERSION).unwrap_or_default();
     let nothing = || {
@@ -71,7 +74,7 @@ pub async fn check_update(
     let proposal = plans.proposal(group, offer.package());
     let hold = tracker.check(device, address, runs, &proposal, || plans.step(group, runs, &path));
     // Who is removed is forgotten here before the tracker is told: what it noted after that goes again.
-    if !store.presence().knows(&speaker.mac_key, device) {
+    if !store.presence().knows(&mac_key, device) {
         tracker.forget_devices([device]);
         return Ok(UpdateCheck::UnknownDevice);
     }

@@ -12,7 +12,7 @@ use crate::domain::{
     Deed, DeviceId, DeviceReport, Event, KeyFingerprint, MacKey, Registration, RegistrationState, Timestamp,
 };
 use crate::store::registrations::Rejection;
-use crate::store::{Assignment, Speaker, Store, StoreError, Utterance, audit, devices, events, registrations};
+use crate::store::{Store, StoreError, Utterance, audit, devices, events, registrations};
 
 /// The longest request that is kept as a registration: anybody can make one.
 pub const REGISTRATION_LIMIT_BYTES: usize = 8 * 1024;
@@ -95,12 +95,13 @@ pub async fn authorize(
     let (is_accepted, is_rejected) = looking.await?;
     if is_accepted {
         let clock_skew_seconds = arrived.map(|arrived| arrived.seconds_until(device_time));
-        let speaker = Speaker { mac_key: report.mac_address.key(), device: None };
-        let heard = hear_device(store, &speaker, Utterance::Authorization { clock_skew_seconds }).await?;
+        let mac_key = report.mac_address.key();
+        let heard = hear_device(store, &mac_key, Utterance::Authorization { clock_skew_seconds }).await?;
         // Otherwise it was removed a moment ago, and asks to be let in like any other.
-        if let Some(Assignment { device, .. }) = heard {
-            let holder = device_token::Holder { mac_address: report.mac_address, device: Some(device) };
-            return Ok(Authorization::Granted(device_token::issue(keys, &holder, store.clock().steady())?));
+        if heard.is_some() {
+            let issued = store.presence().token_date(&mac_key, store.clock().steady());
+            let token = device_token::issue(keys, &report.mac_address, issued)?;
+            return Ok(Authorization::Granted(token));
         }
     }
     // Nothing is noted of it, so that it costs no flash to be asked by somebody who is not wanted.

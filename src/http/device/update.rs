@@ -40,9 +40,9 @@ pub async fn check(
     if holder.as_ref().is_some_and(|holder| holder.mac_address.key() != report.mac_address.key()) {
         return Err(ApiError::Forbidden("the token was issued to a device with another MAC address".to_owned()));
     }
-    let token_of = holder.and_then(|holder| holder.device);
+    let issued = holder.map(|holder| holder.issued);
     let address = api.addresses.client_address(&request.head);
-    match check_update(&api.store, &api.planner, &api.tracker, report, token_of, address).await? {
+    match check_update(&api.store, &api.planner, &api.tracker, report, issued, address).await? {
         UpdateCheck::Update(offer) => {
             let package = offer.package();
             Ok(reply::ok(&UpdateReply {

@@ -191,10 +191,8 @@ impl TestServer {
         let Installation { store, keys, .. } = self.beside();
         let now = store.clock().steady();
         store.close().await;
-        let issue = |mac_address: &str| {
-            let holder = device_token::Holder { mac_address: MacAddress::parse(mac_address).unwrap(), device: None };
-            device_token::issue(&keys, &holder, now).unwrap()
-        };
+        let issue =
+            |mac_address: &str| device_token::issue(&keys, &MacAddress::parse(mac_address).unwrap(), now).unwrap();
         mac_addresses.into_iter().map(|mac_address| issue(mac_address.as_ref())).collect()
     }
 

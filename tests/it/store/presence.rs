@@ -6,7 +6,7 @@ use tender::domain::{
     Action, Actor, ActorKind, Deed, Device, KeyFingerprint, MacAddress, Metadata, Registration, RegistrationState,
     Timestamp,
 };
-use tender::store::{Change, Speaker, Utterance, devices, registrations};
+use tender::store::{Change, Utterance, devices, registrations};
 use tender::usecase::register_device;
 
 use super::{Place, count};
@@ -42,8 +42,7 @@ async fn accept_device(place: &Place) {
 async fn report(place: &Place, version: &str) {
     let (store, key, metadata) = (&place.store, mac_address().key(), reporting(version));
     let now = store.clock().now();
-    let speaker = Speaker { mac_key: key.clone(), device: None };
-    if store.presence().heard(&speaker, Utterance::Check(&metadata), now).is_some() {
+    if store.presence().heard(&key, Utterance::Check(&metadata), now).is_some() {
         return;
     }
     let generation = store.generations().current(Change::Assignments);
