@@ -37,9 +37,11 @@ export function Device({ id }) {
         `;
     }
     const device = found.data && heard(found.data);
+    const title = device ? beginning(device.name, LONG_NAME) : `Device ${id}`;
+    const actions = device && html`<${Actions} ...${{ device }} reload=${found.reload} />`;
     return html`
-        <${Page} title=${device ? beginning(device.name, LONG_NAME) : `Device ${id}`} above=${BACK} actions=${device && html`<${Actions} ...${{ device }} reload=${found.reload} />`}>
-            <${Loaded} of=${found} show=${() => html`<${Parts} ...${{ device }} reload=${found.reload} />`} />
+        <${Page} ...${{ title, actions }} above=${BACK}>
+            <${Loaded} of=${found} show=${() => html`<${Parts} ...${{ device }} />`} />
         <//>
     `;
 }

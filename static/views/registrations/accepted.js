@@ -23,8 +23,8 @@ export function Accepted({ devices, clear }) {
     return html`
         <div class="notice next">
             <span>
-                ${devices.length === 1 ? html`<a href=${to(["devices", id])}><${Short} of=${name} /></a> is let in` : `${count(devices.length, "device")} are let in`},
-                and in no group yet.
+                ${devices.length === 1 ? html`<a href=${to(["devices", id])}><${Short} of=${name} /></a> is` : `${count(devices.length, "device")} are`}
+                ${" "}let in, and in no group yet.
             </span>
             <div class="actions">
                 <button type="button" class="primary" onClick=${() => setIsAsking(true)}>Put into a group…</button>
