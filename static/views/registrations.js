@@ -49,7 +49,7 @@ export function Registrations() {
     const shared = { outcome, decide, state };
     return html`
         <${Page} title="Registrations">
-            <${Accepted} devices=${accepted} clear=${() => setAccepted([])} />
+            ${accepted.length > 0 && html`<${Accepted} devices=${accepted} clear=${() => setAccepted([])} />`}
             <${Card}>
                 <nav class="tabs" aria-label="Which registrations">
                     <${Tab} name="pending" label="Waiting" ...${{ state, search }} />

@@ -7,7 +7,7 @@ import { html, useState } from "../../ui.js";
 import { GroupDialog } from "../devices/change.js";
 import { useGroups } from "../devices/groups.js";
 
-/** The `devices` that were let in here just now. */
+/** The `devices` that were let in here just now; at least one. */
 export function Accepted({ devices, clear }) {
     const [isAsking, setIsAsking] = useState(false);
     const { groups } = useGroups();
@@ -16,9 +16,6 @@ export function Accepted({ devices, clear }) {
         close();
         clear();
     };
-    if (devices.length === 0) {
-        return null;
-    }
     const [{ id, name }] = devices;
     return html`
         <div class="notice next">
