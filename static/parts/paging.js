@@ -8,7 +8,7 @@ import { Pages } from "./table.js";
 /** The first page, whatever the list is narrowed down to. */
 export const FIRST_PAGE = { after: undefined, from: undefined };
 
-/** By the cursor of a page, where the page before it is. */
+/** By the cursor of a page, as the address has it, where the page before it is. */
 const before = new Map();
 
 /** Back and on, from a page that shows so many rows of `total`, to the one at the cursor `next`. */
@@ -17,7 +17,7 @@ export function CursorPages({ shown, next, total }) {
     const from = Number(parameters.from) || 0;
     const walk = (there) => go(path, { ...parameters, ...there });
     const on = () => {
-        before.set(next, { after: parameters.after, from: parameters.from });
+        before.set(String(next), { after: parameters.after, from: parameters.from });
         walk({ after: next, from: from + shown });
     };
     // Who came by a link alone goes back to the beginning.

@@ -43,7 +43,8 @@ export function Moment({ at }) {
 /** A sentence of the server; the moments in it, which it tells in UTC, in local time. */
 export function Sentence({ of }) {
     const parts = of.split(/(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)/);
-    return html`<bdi>${parts.map((part, position) => (position % 2 === 0 || Number.isNaN(Date.parse(part)) ? part : html`<${Moment} at=${part} />`))}</bdi>`;
+    const isMoment = (part, position) => position % 2 === 1 && !Number.isNaN(Date.parse(part));
+    return html`<bdi>${parts.map((part, position) => (isMoment(part, position) ? html`<${Moment} at=${part} />` : part))}</bdi>`;
 }
 
 /** How long ago a moment was; the moment itself on hover. */
@@ -82,5 +83,6 @@ export function Fingerprint({ of, digits = 16 }) {
 /** Names and values below one another: `[name, value]` each; what is `null` is left out. */
 export function Facts({ of }) {
     const facts = of.filter((fact) => fact !== null);
-    return html`<dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+    const one = ([name, value], position) => html`<div key=${typeof name === "string" ? name : position}><dt>${name}</dt><dd>${value}</dd></div>`;
+    return html`<dl class="facts">${facts.map(one)}</dl>`;
 }

@@ -24,6 +24,7 @@ const BACK = html`<a class="back" href="#/devices">All devices</a>`;
 
 export function Device({ id }) {
     const found = useData(id, () => api.device(id), (message) => mayConcern(message, id));
+    const { groups, names } = useGroups();
     const heard = useHeard(found.data === undefined ? [] : [found.data]);
     if (found.status === 404 && found.complaint !== null) {
         return html`
@@ -37,15 +38,16 @@ export function Device({ id }) {
         `;
     }
     const device = found.data && heard(found.data);
+    const title = device ? beginning(device.name, LONG_NAME) : `Device ${id}`;
+    const actions = device && html`<${Actions} ...${{ device, groups }} reload=${found.reload} />`;
     return html`
-        <${Page} title=${device ? beginning(device.name, LONG_NAME) : `Device ${id}`} above=${BACK} actions=${device && html`<${Actions} ...${{ device }} reload=${found.reload} />`}>
-            <${Loaded} of=${found} show=${() => html`<${Parts} ...${{ device }} reload=${found.reload} />`} />
+        <${Page} ...${{ title, actions }} above=${BACK}>
+            <${Loaded} of=${found} show=${() => html`<${Parts} ...${{ device, names }} />`} />
         <//>
     `;
 }
 
-function Parts({ device }) {
-    const { names } = useGroups();
+function Parts({ device, names }) {
     return html`
         <${WaitingKeys} of=${device} />
         <${Decision} ...${{ device }} />
@@ -61,9 +63,8 @@ function Parts({ device }) {
 }
 
 /** The state, and what can be done to the device. */
-function Actions({ device, reload }) {
+function Actions({ device, groups, reload }) {
     const [asking, setAsking] = useState(null);
-    const { groups } = useGroups();
     const close = () => setAsking(null);
     const done = () => {
         close();

@@ -20,7 +20,7 @@ import { asked, CLEARED, isNarrow } from "./devices/query.js";
 export function Devices() {
     const { parameters } = route.value;
     const { groups, names } = useGroups();
-    const overview = useData("overview", api.overview, (message) => isOf(message, "attempt", "device", "devices", "group"));
+    const overview = useData("overview", api.overview, (message) => isOf(message, "attempt", "device", "group") || concernsDevices(message, []));
     const [chosen, setChosen] = useChosen();
     const found = useData(
         JSON.stringify(asked(parameters)) + (parameters.without ?? ""),
@@ -55,14 +55,19 @@ function useChosen() {
 }
 
 function Total({ of: page }) {
-    return html`<span class="quiet" role="status">${page && (isNarrow(route.value.parameters) ? `${count(page.total, "device")} found` : count(page.total, "device"))}</span>`;
+    const found = isNarrow(route.value.parameters) ? " found" : "";
+    return html`<span class="quiet" role="status">${page && `${count(page.total, "device")}${found}`}</span>`;
 }
 
 function Found({ page: { devices: rows, next, total }, names, chosen, setChosen }) {
     const { path, parameters } = route.value;
     const heard = useHeard(rows);
     if (rows.length === 0 && parameters.after !== undefined) {
-        return html`<${Empty} title="There is nothing on this page any more."><a href=${to(path, { ...parameters, ...FIRST_PAGE })}>Go to the first page</a><//>`;
+        return html`
+            <${Empty} title="There is nothing on this page any more.">
+                <a href=${to(path, { ...parameters, ...FIRST_PAGE })}>Go to the first page</a>
+            <//>
+        `;
     }
     if (rows.length === 0) {
         return isNarrow(parameters) ? html`<${NoMatch} />` : html`<${NoDevices} />`;
@@ -71,7 +76,8 @@ function Found({ page: { devices: rows, next, total }, names, chosen, setChosen 
         const known = new Map([...chosen, ...rows.map((row) => [row.id, row])]);
         setChosen(new Map([...ids].map((id) => [id, known.get(id)])));
     };
-    const choosing = mayChange.value ? { chosen: new Set(chosen.keys()), onChoose: choose, describe: ({ name }) => beginning(name, LONG_OPTION) } : {};
+    const describe = ({ name }) => beginning(name, LONG_OPTION);
+    const choosing = mayChange.value ? { chosen: new Set(chosen.keys()), onChoose: choose, describe } : {};
     return html`
         <div class="devices">
             <${Table} label="Devices" columns=${columns(names)} rows=${rows.map(heard)} sort=${parameters.sort ?? "id"}
@@ -82,13 +88,13 @@ function Found({ page: { devices: rows, next, total }, names, chosen, setChosen 
 }
 
 const columns = (names) => [
-    { name: "name", label: "Name", sort: "name", show: ({ id, name }) => html`<a class="cell name-cell" href=${to(["devices", id])}><${Short} of=${name} /></a>` },
+    { name: "name", label: "Name", sort: "name", show: ({ id, name }) => html`<a class="cell name" href=${to(["devices", id])}><${Short} of=${name} /></a>` },
     { name: "state", label: "State", show: ({ state }) => html`<${State} of=${state} />` },
     { name: "version", label: "Version", sort: "version", show: ({ version }) => html`<${Reported} of=${version} />` },
     { name: "group", label: "Group", isMinor: true, show: ({ group }) => html`<span class="cell"><${GroupLink} id=${group} ...${{ names }} /></span>` },
     { name: "type", label: "Type", sort: "type", isMinor: true, show: ({ type }) => html`<${Reported} of=${type} />` },
-    { name: "heard", label: "Last heard", sort: "last_access", show: ({ last_access }) => html`<span class="line"><${Ago} at=${last_access} /></span>` },
-    { name: "mac", label: "MAC address", sort: "mac_address", isMinor: true, show: ({ mac_address }) => html`<span class="line"><${Short} of=${mac_address} /></span>` },
+    { name: "heard", label: "Last heard", sort: "last_access", show: (row) => html`<span class="line"><${Ago} at=${row.last_access} /></span>` },
+    { name: "mac", label: "MAC address", sort: "mac_address", isMinor: true, show: (row) => html`<span class="line"><${Short} of=${row.mac_address} /></span>` },
 ];
 
 function Reported({ of: value }) {

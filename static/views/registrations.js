@@ -40,13 +40,16 @@ export function Registrations() {
     };
     const decide = {
         // A new device is let in at once; a new key of one that is there is worth a question.
-        accept: async (some) => (some.length > 1 || some[0].device !== null ? setAsking({ what: "accept", some }) : decided(some, await accept(some))),
-        reject: async (some) => (some.length > 1 ? setAsking({ what: "reject", some }) : decided(some, await reject(some))),
+        accept: async (some) => {
+            const isPlain = some.length === 1 && some[0].device === null;
+            return isPlain ? decided(some, await accept(some)) : setAsking({ what: "accept", some });
+        },
+        reject: async (some) => (some.length === 1 ? decided(some, await reject(some)) : setAsking({ what: "reject", some })),
     };
     const shared = { outcome, decide, state };
     return html`
         <${Page} title="Registrations">
-            <${Accepted} devices=${accepted} clear=${() => setAccepted([])} />
+            ${accepted.length > 0 && html`<${Accepted} devices=${accepted} clear=${() => setAccepted([])} />`}
             <${Card}>
                 <nav class="tabs" aria-label="Which registrations">
                     <${Tab} name="pending" label="Waiting" ...${{ state, search }} />
@@ -78,7 +81,8 @@ function useChosen(state) {
 }
 
 function Tab({ name, label, state, search }) {
-    return html`<a href=${to(["registrations"], { state: name === "pending" ? undefined : name, search })} aria-current=${name === state ? "page" : null}>${label}</a>`;
+    const address = to(["registrations"], { state: name === "pending" ? undefined : name, search });
+    return html`<a href=${address} aria-current=${name === state ? "page" : null}>${label}</a>`;
 }
 
 function Found({ page: { registrations: rows, next, total }, chosen, setChosen, outcome, decide, state }) {
@@ -117,7 +121,7 @@ function NoMatch() {
 function NobodyWaits() {
     return html`
         <${Empty} title="No device waits to be let in.">
-            <p>A device that is pointed at ${html`<code>${location.origin}</code>`} asks with its own key, and appears here within seconds.</p>
+            <p>A device that is pointed at <code>${location.origin}</code> asks with its own key, and appears here within seconds.</p>
             <p>To try things out without one: <code>tender simulate --server ${location.origin} --devices 1</code></p>
         <//>
     `;

@@ -58,7 +58,7 @@ const COLUMNS = [
     },
     { name: "state", label: "Outcome", show: (attempt) => html`<${AttemptState} of=${attempt} />` },
     { name: "fetched", label: "Fetched", isMinor: true, show: (attempt) => html`<${Fetched} of=${attempt} />` },
-    { name: "took", label: "Took", isMinor: true, show: ({ offered_at, ended_at }) => html`<span class="line">${ended_at === null ? "goes on" : took(offered_at, ended_at)}</span>` },
+    { name: "took", label: "Took", isMinor: true, show: (attempt) => html`<span class="line">${took(attempt)}</span>` },
 ];
 
 function Fetched({ of: { stage, fetched, length } }) {
@@ -68,6 +68,6 @@ function Fetched({ of: { stage, fetched, length } }) {
         : html`<span class="line">${fetched === length ? bytes(length) : said}</span>`;
 }
 
-function took(from, until) {
-    return span(Math.max(0, (Date.parse(until) - Date.parse(from)) / 1000));
+function took({ offered_at: from, ended_at: until }) {
+    return until === null ? "goes on" : span(Math.max(0, (Date.parse(until) - Date.parse(from)) / 1000));
 }

@@ -13,20 +13,19 @@ export function Considered({ packages, isOpen }) {
     const rank = ({ step, state }) => (step !== null ? step : state !== "whole" ? Number.MAX_SAFE_INTEGER - 1 : Number.MAX_SAFE_INTEGER);
     const sorted = [...packages].sort((one, other) => rank(one) - rank(other));
     const shown = isWhole ? sorted : sorted.slice(0, SHOWN_FIRST);
+    const others = sorted.length - shown.length;
     return html`
         <details open=${isOpen}>
             <summary>What each of them means for it</summary>
             <ul class="considered">${shown.map((entry) => html`<${One} key=${entry.package} ...${entry} />`)}</ul>
-            ${shown.length < sorted.length &&
-            html`<button type="button" class="link" onClick=${() => setIsWhole(true)}>Show ${count(sorted.length - shown.length, "other package")}</button>`}
+            ${others > 0 && html`<button type="button" class="link" onClick=${() => setIsWhole(true)}>Show ${count(others, "other package")}</button>`}
         </details>
     `;
 }
 
 function One({ package: id, state, step, obstacles, sentence }) {
     const requirements = obstacles.filter(({ kind }) => kind === "requirement");
-    const [tone, word] =
-        state !== "whole" ? ["bad", state === "missing" ? "Missing" : "Corrupt"] : step !== null ? ["busy", `Step ${step}`] : obstacles.length === 0 ? ["quiet", "Not needed"] : ["notable", "Does not fit"];
+    const [tone, word] = part({ state, step, obstacles });
     // The sentence begins with the package: that is the way to it.
     const [name] = sentence.match(/^Package \d+/) ?? [""];
     return html`
@@ -36,6 +35,17 @@ function One({ package: id, state, step, obstacles, sentence }) {
             ${requirements.length > 0 && html`<${Requirements} of=${requirements} />`}
         </li>
     `;
+}
+
+/** What the package means for the device, in a word. */
+function part({ state, step, obstacles }) {
+    if (state !== "whole") {
+        return ["bad", state === "missing" ? "Missing" : "Corrupt"];
+    }
+    if (step !== null) {
+        return ["busy", `Step ${step}`];
+    }
+    return obstacles.length === 0 ? ["quiet", "Not needed"] : ["notable", "Does not fit"];
 }
 
 /** What the package asks for, beside what the device reports, in full: sentences cut long values. */

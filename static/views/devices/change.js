@@ -42,7 +42,8 @@ export function GroupDialog({ devices, groups, close, done }) {
     const options = present === null ? groupOptions(groups) : [...groupOptions(groups), [NO_GROUP, "In no group"]];
     const send = async ({ group }) => {
         await api.assignDevices(ids(devices), group === NO_GROUP ? null : Number(group));
-        say(group === NO_GROUP ? "The device is in no group now." : `${count(devices.length, "device")} put into ${options.find(([id]) => String(id) === group)[1]}.`);
+        const [, name] = options.find(([id]) => String(id) === group);
+        say(group === NO_GROUP ? "The device is in no group now." : `${count(devices.length, "device")} put into ${name}.`);
         done();
     };
     if (groups.length === 0) {
@@ -57,7 +58,8 @@ export function GroupDialog({ devices, groups, close, done }) {
         <${Dialog} title=${present === null ? `Put ${these(devices)} into a group` : "Change the group of a device"} ...${{ close }}>
             <${Names} of=${devices} />
             <p class="hint">A device is in one group: it leaves the one that it is in now.</p>
-            <${Form} label=${present === null ? "Put into the group" : "Change the group"} busyLabel="Changing…" ...${{ send }} actions=${html`<${CancelButton} ...${{ close }} />`}>
+            <${Form} label=${present === null ? "Put into the group" : "Change the group"} busyLabel="Changing…" ...${{ send }}
+                actions=${html`<${CancelButton} ...${{ close }} />`}>
                 <${SelectField} name="group" label="Group" options=${options} value=${present} />
             <//>
         <//>
@@ -95,7 +97,10 @@ export function RemoveDialog({ devices, close, done }) {
                 ${isOne ? "Its name, its group and the history of its updates are" : "Their names, groups and the history of their updates are"}
                 ${" "}destroyed, and ${isOne ? "its key is" : "their keys are"} good for nothing any more. This cannot be undone.
             </p>
-            <p>${isOne ? "A device that still runs asks" : "Devices that still run ask"} to be let in again, and ${isOne ? "waits" : "wait"} among the registrations.</p>
+            <p>
+                ${isOne ? "A device that still runs asks" : "Devices that still run ask"} to be let in again, and
+                ${isOne ? " waits" : " wait"} among the registrations.
+            </p>
             <${Form} label=${`Remove ${count(devices.length, "device")}`} busyLabel="Removing…" isDangerous ...${{ send }}
                 actions=${html`<${CancelButton} ...${{ close }} />`} />
         <//>
@@ -115,7 +120,11 @@ function Names({ of: devices }) {
     const others = devices.length - NAMED;
     return html`
         <ul class="named">
-            ${devices.slice(0, NAMED).map(({ id, name, mac_address }) => html`<li key=${id}><strong><${Short} of=${name} /></strong> ${mac_address !== name && html`<span class="quiet">${mac_address}</span>`}</li>`)}
+            ${devices.slice(0, NAMED).map(
+                ({ id, name, mac_address: address }) => html`
+                    <li key=${id}><strong><${Short} of=${name} /></strong> ${address !== name && html`<span class="quiet">${address}</span>`}</li>
+                `,
+            )}
             ${others > 0 && html`<li class="quiet">and ${count(others, "other", "others")}</li>`}
         </ul>
     `;

@@ -15,7 +15,10 @@ const GROUP_PARTS = { metadata: "description", packages: "packages", policy: "po
 const SENTENCES = {
     "attempt.offered": { tone: "busy", says: (data) => html`${device(data)} was offered ${step(data)}.` },
     "attempt.fetched": { tone: "busy", says: (data) => html`${device(data)} has fetched all of ${step(data)}.` },
-    "attempt.succeeded": { tone: "good", says: (data) => html`${device(data)} was updated from ${version(data.from_version)} to ${version(data.to_version)}.` },
+    "attempt.succeeded": {
+        tone: "good",
+        says: (data) => html`${device(data)} was updated from ${version(data.from_version)} to ${version(data.to_version)}.`,
+    },
     "attempt.reverted": {
         tone: "bad",
         says: (data) => html`${device(data)} fetched ${step(data)} and came back with ${version(data.from_version)}.`,
@@ -30,7 +33,7 @@ const SENTENCES = {
     "device.released": { says: (data) => html`${device(data)} does not pause any more.` },
     "device.accepted": { tone: "good", says: (data) => html`${device(data)} was accepted.` },
     "device.changed": { says: changed },
-    "device.removed": { says: ({ devices }) => html`${devices.length === 1 ? `Device ${devices[0]} was` : `${count(devices.length, "device")} were`} removed.` },
+    "device.removed": { says: ({ devices: ids }) => (ids.length === 1 ? `Device ${ids[0]} was removed.` : `${count(ids.length, "device")} were removed.`) },
     "group.created": { says: (data, groups) => html`${group(data.group, groups, true)} was created.` },
     "group.changed": { says: (data, groups) => html`The ${GROUP_PARTS[data.what] ?? data.what} of ${group(data.group, groups)} changed.` },
     "group.deleted": { says: (data) => html`Group ${data.group} was deleted.` },

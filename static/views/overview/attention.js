@@ -29,11 +29,13 @@ function waiting({ pending_registrations: pending }) {
 }
 
 function devices({ states }) {
-    const task = (state, label) =>
-        (states[state] ?? 0) === 0 ? [] : [{ key: state, tone: "bad", value: number(states[state]), label: label(states[state] === 1), href: to(["devices"], { state }) }];
+    const task = (state, one, many) => {
+        const value = states[state];
+        return value === 0 ? [] : [{ key: state, tone: "bad", value: number(value), label: value === 1 ? one : many, href: to(["devices"], { state }) }];
+    };
     return [
-        ...task("failing", (isOne) => (isOne ? "device fails to update" : "devices fail to update")),
-        ...task("blocked", (isOne) => (isOne ? "device has no way to its version" : "devices have no way to their version")),
+        ...task("failing", "device fails to update", "devices fail to update"),
+        ...task("blocked", "device has no way to its version", "devices have no way to their version"),
     ];
 }
 
@@ -53,9 +55,11 @@ function halted(groups) {
 
 function packages({ packages: { corrupt, missing } }) {
     const damaged = corrupt + missing;
-    return damaged === 0 ? [] : [{ key: "damaged", tone: "bad", value: number(damaged), label: damaged === 1 ? "package is damaged" : "packages are damaged", href: "#/packages" }];
+    const label = damaged === 1 ? "package is damaged" : "packages are damaged";
+    return damaged === 0 ? [] : [{ key: "damaged", tone: "bad", value: number(damaged), label, href: "#/packages" }];
 }
 
 function room({ storage }) {
-    return isLow(storage) ? [{ key: "room", tone: "notable", value: bytes(storage.free), label: "are free: delete packages that nobody needs", href: "#/packages" }] : [];
+    const label = "are free: delete packages that nobody needs";
+    return isLow(storage) ? [{ key: "room", tone: "notable", value: bytes(storage.free), label, href: "#/packages" }] : [];
 }

@@ -1,11 +1,13 @@
 // What to do first on a new server; gone when it is done.
 
 import { Card } from "../../parts/page.js";
+import { to } from "../../router.js";
 import { html } from "../../ui.js";
 
 /** The steps, and whether each is done. */
 function steps({ fleet, server, groups }) {
     const { whole, corrupt, missing } = server.packages;
+    const group = groups.length === 1 ? to(["groups", groups[0].id]) : "#/groups";
     return [
         {
             title: "Let a device in",
@@ -18,12 +20,20 @@ function steps({ fleet, server, groups }) {
                       ${" "}<a href="#/registrations">registrations</a>.
                   `,
         },
-        { title: "Upload a package", isDone: whole + corrupt + missing > 0, says: html`An image or artifact with a newer version, <a href="#/packages">among the packages</a>.` },
-        { title: "Make a group", isDone: groups.length > 0, says: html`<a href="#/groups">A group</a> holds devices, and the packages that they may get.` },
+        {
+            title: "Upload a package",
+            isDone: whole + corrupt + missing > 0,
+            says: html`An image or artifact with a newer version, <a href="#/packages">among the packages</a>.`,
+        },
+        {
+            title: "Make a group",
+            isDone: groups.length > 0,
+            says: html`<a href="#/groups">A group</a> holds devices, and the packages that they may get.`,
+        },
         {
             title: "Set its policy",
             isDone: groups.some(({ target }) => target !== null),
-            says: html`It names the version that the devices of the group should run: <a href=${groups.length === 1 ? `#/groups/${groups[0].id}` : "#/groups"}>open the group</a>.`,
+            says: html`It names the version that the devices of the group should run: <a href=${group}>open the group</a>.`,
         },
     ];
 }

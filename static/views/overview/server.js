@@ -27,8 +27,9 @@ function Disk({ of: storage }) {
     if (free === null || total === null) {
         return "The file system of the packages is not there.";
     }
+    const tone = isLow(storage) ? "notable" : "plain";
     return html`
-        <span class="bar-track disk" aria-hidden="true"><span class=${`bar-fill ${isLow(storage) ? "notable" : "plain"}`} style=${{ width: `${(1 - free / total) * 100}%` }}></span></span>
+        <span class="bar-track disk" aria-hidden="true"><span class=${`bar-fill ${tone}`} style=${{ width: `${(1 - free / total) * 100}%` }}></span></span>
         <div>${bytes(free)} free of ${bytes(total)}</div>
         <div class="quiet">${bytes(reserve)} are kept back from uploads</div>
     `;

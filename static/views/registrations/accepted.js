@@ -7,7 +7,7 @@ import { html, useState } from "../../ui.js";
 import { GroupDialog } from "../devices/change.js";
 import { useGroups } from "../devices/groups.js";
 
-/** The `devices` that were let in here just now. */
+/** The `devices` that were let in here just now; at least one. */
 export function Accepted({ devices, clear }) {
     const [isAsking, setIsAsking] = useState(false);
     const { groups } = useGroups();
@@ -16,15 +16,12 @@ export function Accepted({ devices, clear }) {
         close();
         clear();
     };
-    if (devices.length === 0) {
-        return null;
-    }
     const [{ id, name }] = devices;
     return html`
         <div class="notice next">
             <span>
-                ${devices.length === 1 ? html`<a href=${to(["devices", id])}><${Short} of=${name} /></a> is let in` : `${count(devices.length, "device")} are let in`},
-                and in no group yet.
+                ${devices.length === 1 ? html`<a href=${to(["devices", id])}><${Short} of=${name} /></a> is` : `${count(devices.length, "device")} are`}
+                ${" "}let in, and in no group yet.
             </span>
             <div class="actions">
                 <button type="button" class="primary" onClick=${() => setIsAsking(true)}>Put into a group…</button>

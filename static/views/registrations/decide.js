@@ -7,7 +7,7 @@ import { say } from "../../parts/outcome.js";
 import { Fingerprint, Short } from "../../parts/values.js";
 import { count } from "../../text.js";
 import { html } from "../../ui.js";
-import { named } from "./key.js";
+import { keyOf, named } from "./key.js";
 import { Keys } from "./shown.js";
 
 const NAMED = 5;
@@ -17,8 +17,8 @@ export async function accept(some) {
     const { devices } = await api.acceptRegistrations(named(some));
     say(`${count(some.length, "registration")} accepted.`);
     return some
-        .map(({ mac_address, device }, position) => ({ id: devices[position], name: mac_address, mac_address, group: null, isNew: device === null }))
-        .filter(({ isNew }) => isNew);
+        .map(({ mac_address, device }, position) => ({ id: devices[position], name: mac_address, mac_address, group: null, device }))
+        .filter(({ device }) => device === null);
 }
 
 /** Rejects registrations. */
@@ -32,7 +32,8 @@ export function AcceptDialog({ some, close, decided }) {
     const changes = some.filter(({ device }) => device !== null);
     const fresh = some.filter(({ device }) => device === null);
     const send = async () => decided(some, await accept(some));
-    const title = fresh.length === 0 ? `Accept ${changes.length === 1 ? "a new key" : count(changes.length, "new key")}` : `Accept ${count(some.length, "registration")}`;
+    const isOnlyKeys = fresh.length === 0;
+    const title = isOnlyKeys && some.length === 1 ? "Accept a new key" : `Accept ${count(some.length, isOnlyKeys ? "new key" : "registration")}`;
     return html`
         <${Dialog} ...${{ title, close }}>
             ${fresh.length > 0 && html`<p>${count(fresh.length, "new device")} ${fresh.length === 1 ? "is" : "are"} let in:</p><${Names} of=${fresh} />`}
@@ -81,7 +82,9 @@ function Changes({ of: changes }) {
 function Names({ of: some }) {
     return html`
         <ul class="named">
-            ${some.slice(0, NAMED).map(({ mac_address, key_fingerprint }) => html`<li key=${mac_address + key_fingerprint}><strong><${Short} of=${mac_address} /></strong> <${Fingerprint} of=${key_fingerprint} /></li>`)}
+            ${some.slice(0, NAMED).map(
+                (one) => html`<li key=${keyOf(one)}><strong><${Short} of=${one.mac_address} /></strong> <${Fingerprint} of=${one.key_fingerprint} /></li>`,
+            )}
             <${Others} than=${some} />
         </ul>
     `;

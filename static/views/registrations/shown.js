@@ -3,7 +3,7 @@
 import { Chip, Facts, Fingerprint, Short, Text } from "../../parts/values.js";
 import { to } from "../../router.js";
 import { count } from "../../text.js";
-import { html } from "../../ui.js";
+import { html, useState } from "../../ui.js";
 
 const TYPE = "rdfm.hardware.devtype";
 const VERSION = "rdfm.software.version";
@@ -15,7 +15,9 @@ export function Kind({ of: { device } }) {
     }
     return html`
         <div><${Chip} tone="bad">Change of key<//></div>
-        <p class="claim">Claims to be <a href=${to(["devices", device.id])}><${Short} of=${device.name} /></a>: it was reinstalled, or this is somebody else.</p>
+        <p class="claim">
+            Claims to be <a href=${to(["devices", device.id])}><${Short} of=${device.name} /></a>: it was reinstalled, or this is somebody else.
+        </p>
     `;
 }
 
@@ -38,12 +40,22 @@ export function Says({ of: metadata }) {
     const rest = Object.entries(others);
     const known = [type, version].filter((value) => typeof value === "string" && value !== "");
     return html`
-        <div>${known.length === 0 ? html`<span class="quiet">no type, no version</span>` : known.map((value, position) => html`${position > 0 && ", "}<${Short} of=${value} />`)}</div>
-        ${rest.length > 0 && html`
-            <details>
-                <summary>${count(rest.length, "more value")}</summary>
-                <${Facts} of=${rest.map(([key, value]) => [html`<${Text} of=${key} limit=${60} />`, html`<${Text} of=${value} limit=${200} />`])} />
-            </details>
-        `}
+        <div>
+            ${known.length === 0 && html`<span class="quiet">no type, no version</span>`}
+            ${known.map((value, position) => html`${position > 0 && ", "}<${Short} of=${value} />`)}
+        </div>
+        ${rest.length > 0 && html`<${Rest} of=${rest} />`}
+    `;
+}
+
+function Rest({ of: rest }) {
+    // Of a hundred registrations few are looked at: what is not, is not drawn.
+    const [isOpen, setIsOpen] = useState(false);
+    const facts = () => rest.map(([key, value]) => [html`<${Text} of=${key} limit=${60} />`, html`<${Text} of=${value} limit=${200} />`]);
+    return html`
+        <details onToggle=${({ currentTarget }) => setIsOpen(currentTarget.open)}>
+            <summary>${count(rest.length, "more value")}</summary>
+            ${isOpen && html`<${Facts} of=${facts()} />`}
+        </details>
     `;
 }
