@@ -64,7 +64,7 @@ function summary(uploads) {
         going > 0 && `${count(going, "upload")} going on`,
         of("retrying") > 0 && `${of("retrying")} interrupted`,
         of("paused") > 0 && `${of("paused")} paused`,
-        of("complete") > 0 && `${of("complete")} to be described`,
+        of("complete") > 0 && `${of("complete")} to be published`,
         of("failed") > 0 && `${of("failed")} failed`,
     ];
     const said = parts.filter(Boolean).join(", ");
