@@ -63,8 +63,26 @@ export function DescribeDialog({ upload }) {
             <p class="described"><bdi>${name}</bdi>${others.length > 0 && html` <span class="quiet">and ${others.length} more after it</span>`}</p>
             <${Form} ...${{ label, send, actions }} busyLabel="Publishing…">
                 <div class="pair">
-                    <${TextField} name="version" label="Version" value=${description.version} hint=${hint(VERSION)} missing=${mayLeave(VERSION) ? undefined : "Type the version that the package brings."} complaint=${blank("version")} list=${VERSIONS} autocomplete="off" />
-                    <${TextField} name="type" label="Device type" value=${description.type} hint=${typeHint} missing=${mayLeave(DEVICE_TYPE) ? undefined : "Type the device type that the package is for."} complaint=${blank("device type")} list=${TYPES} autocomplete="off" />
+                    <${TextField}
+                        name="version"
+                        label="Version"
+                        value=${description.version}
+                        hint=${hint(VERSION)}
+                        missing=${mayLeave(VERSION) ? undefined : "Type the version that the package brings."}
+                        complaint=${blank("version")}
+                        list=${VERSIONS}
+                        autocomplete="off"
+                    />
+                    <${TextField}
+                        name="type"
+                        label="Device type"
+                        value=${description.type}
+                        hint=${typeHint}
+                        missing=${mayLeave(DEVICE_TYPE) ? undefined : "Type the device type that the package is for."}
+                        complaint=${blank("device type")}
+                        list=${TYPES}
+                        autocomplete="off"
+                    />
                 </div>
                 ${doubt("type", (type) => type !== "" && { filter: { type }, sentence: "No device is of this type: as long as that is so, none gets the package." })}
                 <${Rows} legend="Requires" of=${requires} name="requires" add="Add requirement" hint="What a device must report before it may install this. Nothing: every device of the type may."
@@ -72,9 +90,30 @@ export function DescribeDialog({ upload }) {
                     below=${(row) => doubt(`requires-${row}`, () => doubtOfRequirement(row))} />
                 <details open=${more.rows.length > 0 || description.directory !== "" || description.sha256 !== ""}>
                     <summary>More</summary>
-                    <${TextField} name="sha256" label="Expected SHA-256" value=${description.sha256} complaint=${(value) => complaintOfSha256(value.trim())} hint="If the file has another one, nothing of it is kept." autocomplete="off" />
-                    <${TextField} name="directory" label="Directory" value=${description.directory} complaint=${(value) => complaintOfDirectory(value.trim())} hint="Where the server keeps the file, below its packages." autocomplete="off" />
-                    <${Rows} legend="Further metadata" of=${more} name="more" add="Add metadata" hint="For people and programs; devices are not asked for it." complaintOf=${complaintOfKey} />
+                    <${TextField}
+                        name="sha256"
+                        label="Expected SHA-256"
+                        value=${description.sha256}
+                        complaint=${(value) => complaintOfSha256(value.trim())}
+                        hint="If the file has another one, nothing of it is kept."
+                        autocomplete="off"
+                    />
+                    <${TextField}
+                        name="directory"
+                        label="Directory"
+                        value=${description.directory}
+                        complaint=${(value) => complaintOfDirectory(value.trim())}
+                        hint="Where the server keeps the file, below its packages."
+                        autocomplete="off"
+                    />
+                    <${Rows}
+                        legend="Further metadata"
+                        of=${more}
+                        name="more"
+                        add="Add metadata"
+                        hint="For people and programs; devices are not asked for it."
+                        complaintOf=${complaintOfKey}
+                    />
                 </details>
                 <${Suggestions} ofArtifact=${types} />
             <//>
@@ -132,8 +171,24 @@ function Rows({ legend, of, name, add, hint, complaintOf, keys = [], values, off
             ${of.rows.map(
                 ({ row, pair }) => html`
                     <div key=${row} class="row">
-                        <${TextField} name=${`${name}-${row}-key`} label="Key" value=${pair[0]} missing="Type a key, or remove the row." complaint=${complaint} list=${keysId} data-key autocomplete="off" />
-                        <${TextField} name=${`${name}-${row}-value`} label="Value" value=${pair[1]} missing="Type a value, or remove the row." list=${values} autocomplete="off" />
+                        <${TextField}
+                            name=${`${name}-${row}-key`}
+                            label="Key"
+                            value=${pair[0]}
+                            missing="Type a key, or remove the row."
+                            complaint=${complaint}
+                            list=${keysId}
+                            data-key
+                            autocomplete="off"
+                        />
+                        <${TextField}
+                            name=${`${name}-${row}-value`}
+                            label="Value"
+                            value=${pair[1]}
+                            missing="Type a value, or remove the row."
+                            list=${values}
+                            autocomplete="off"
+                        />
                         <button type="button" onClick=${() => removed(row)}>Remove</button>
                     </div>
                     ${below?.(row)}
