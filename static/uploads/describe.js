@@ -18,6 +18,7 @@ import * as queue from "./queue.js";
 
 const VERSIONS = "known-versions";
 const TYPES = "known-types";
+const TYPES_NAMED = 8;
 
 /** Asks what this upload is. */
 export function DescribeDialog({ upload }) {
@@ -33,8 +34,14 @@ export function DescribeDialog({ upload }) {
     const offered = outlook?.metadata ?? {};
     // What an artifact says is taken where nothing is typed; before it is complete, nobody knows what that is.
     const mayLeave = (metadataKey) => Boolean(offered[metadataKey]) || (isArtifact && outlook === null);
-    const hint = (metadataKey) =>
-        offered[metadataKey] ? html`Left empty: <bdi>${offered[metadataKey]}</bdi>, as the artifact says.` : mayLeave(metadataKey) ? "Left empty: what the artifact says." : undefined;
+    const hint = (metadataKey) => {
+        if (offered[metadataKey]) {
+            return html`Left empty: <bdi>${offered[metadataKey]}</bdi>, as the artifact says.`;
+        }
+        return mayLeave(metadataKey) ? "Left empty: what the artifact says." : undefined;
+    };
+    const types = outlook?.artifact?.device_types ?? [];
+    const typeHint = types.length > 1 ? html`The artifact is for <bdi>${types.slice(0, TYPES_NAMED).join(", ")}</bdi>${types.length > TYPES_NAMED && " and more"}: say for which.` : hint(DEVICE_TYPE);
     const send = (values) => {
         const value = (field) => (values[field] ?? "").trim();
         queue.describe(key, {
@@ -56,8 +63,26 @@ export function DescribeDialog({ upload }) {
             <p class="described"><bdi>${name}</bdi>${others.length > 0 && html` <span class="quiet">and ${others.length} more after it</span>`}</p>
             <${Form} ...${{ label, send, actions }} busyLabel="Publishing…">
                 <div class="pair">
-                    <${TextField} name="version" label="Version" value=${description.version} hint=${hint(VERSION)} missing=${mayLeave(VERSION) ? undefined : "Type the version that the package brings."} complaint=${blank("version")} list=${VERSIONS} autocomplete="off" />
-                    <${TextField} name="type" label="Device type" value=${description.type} hint=${hint(DEVICE_TYPE)} missing=${mayLeave(DEVICE_TYPE) ? undefined : "Type the device type that the package is for."} complaint=${blank("device type")} list=${TYPES} autocomplete="off" />
+                    <${TextField}
+                        name="version"
+                        label="Version"
+                        value=${description.version}
+                        hint=${hint(VERSION)}
+                        missing=${mayLeave(VERSION) ? undefined : "Type the version that the package brings."}
+                        complaint=${blank("version")}
+                        list=${VERSIONS}
+                        autocomplete="off"
+                    />
+                    <${TextField}
+                        name="type"
+                        label="Device type"
+                        value=${description.type}
+                        hint=${typeHint}
+                        missing=${mayLeave(DEVICE_TYPE) ? undefined : "Type the device type that the package is for."}
+                        complaint=${blank("device type")}
+                        list=${TYPES}
+                        autocomplete="off"
+                    />
                 </div>
                 ${doubt("type", (type) => type !== "" && { filter: { type }, sentence: "No device is of this type: as long as that is so, none gets the package." })}
                 <${Rows} legend="Requires" of=${requires} name="requires" add="Add requirement" hint="What a device must report before it may install this. Nothing: every device of the type may."
@@ -65,11 +90,32 @@ export function DescribeDialog({ upload }) {
                     below=${(row) => doubt(`requires-${row}`, () => doubtOfRequirement(row))} />
                 <details open=${more.rows.length > 0 || description.directory !== "" || description.sha256 !== ""}>
                     <summary>More</summary>
-                    <${TextField} name="sha256" label="Expected SHA-256" value=${description.sha256} complaint=${(value) => complaintOfSha256(value.trim())} hint="If the file has another one, nothing of it is kept." autocomplete="off" />
-                    <${TextField} name="directory" label="Directory" value=${description.directory} complaint=${(value) => complaintOfDirectory(value.trim())} hint="Where the server keeps the file, below its packages." autocomplete="off" />
-                    <${Rows} legend="Further metadata" of=${more} name="more" add="Add metadata" hint="For people and programs; devices are not asked for it." complaintOf=${complaintOfKey} />
+                    <${TextField}
+                        name="sha256"
+                        label="Expected SHA-256"
+                        value=${description.sha256}
+                        complaint=${(value) => complaintOfSha256(value.trim())}
+                        hint="If the file has another one, nothing of it is kept."
+                        autocomplete="off"
+                    />
+                    <${TextField}
+                        name="directory"
+                        label="Directory"
+                        value=${description.directory}
+                        complaint=${(value) => complaintOfDirectory(value.trim())}
+                        hint="Where the server keeps the file, below its packages."
+                        autocomplete="off"
+                    />
+                    <${Rows}
+                        legend="Further metadata"
+                        of=${more}
+                        name="more"
+                        add="Add metadata"
+                        hint="For people and programs; devices are not asked for it."
+                        complaintOf=${complaintOfKey}
+                    />
                 </details>
-                <${Suggestions} />
+                <${Suggestions} ofArtifact=${types} />
             <//>
         <//>
     `;
@@ -121,12 +167,28 @@ function Rows({ legend, of, name, add, hint, complaintOf, keys = [], values, off
         <fieldset ref=${node}>
             <legend>${legend}</legend>
             <p class="hint">${hint}</p>
-            ${of.rows.length === 0 && offered.map(([key, value]) => html`<p key=${key} class="hint">The artifact says: <bdi>${key}</bdi> is <bdi>${String(value)}</bdi>.</p>`)}
+            ${of.rows.length === 0 && offered.map(([key, value]) => html`<p key=${key} class="hint">The artifact says: <bdi>${key}</bdi> is <bdi>${String(value)}</bdi>. That counts unless another version is typed.</p>`)}
             ${of.rows.map(
                 ({ row, pair }) => html`
                     <div key=${row} class="row">
-                        <${TextField} name=${`${name}-${row}-key`} label="Key" value=${pair[0]} missing="Type a key, or remove the row." complaint=${complaint} list=${keysId} data-key autocomplete="off" />
-                        <${TextField} name=${`${name}-${row}-value`} label="Value" value=${pair[1]} missing="Type a value, or remove the row." list=${values} autocomplete="off" />
+                        <${TextField}
+                            name=${`${name}-${row}-key`}
+                            label="Key"
+                            value=${pair[0]}
+                            missing="Type a key, or remove the row."
+                            complaint=${complaint}
+                            list=${keysId}
+                            data-key
+                            autocomplete="off"
+                        />
+                        <${TextField}
+                            name=${`${name}-${row}-value`}
+                            label="Value"
+                            value=${pair[1]}
+                            missing="Type a value, or remove the row."
+                            list=${values}
+                            autocomplete="off"
+                        />
                         <button type="button" onClick=${() => removed(row)}>Remove</button>
                     </div>
                     ${below?.(row)}
@@ -139,7 +201,7 @@ function Rows({ legend, of, name, add, hint, complaintOf, keys = [], values, off
 }
 
 /** What devices report, for what is typed. */
-function Suggestions() {
+function Suggestions({ ofArtifact }) {
     const [{ versions, types }, setFound] = useState({ versions: [], types: [] });
     useEffect(() => {
         // They are a convenience: without them one types.
@@ -148,7 +210,7 @@ function Suggestions() {
     const texts = (values) => values.filter((value) => value !== null).map((value) => html`<option key=${value} value=${value} />`);
     return html`
         <datalist id=${VERSIONS}>${texts(versions.map(({ version }) => version))}</datalist>
-        <datalist id=${TYPES}>${texts(types.map(({ type }) => type))}</datalist>
+        <datalist id=${TYPES}>${texts([...new Set([...ofArtifact, ...types.map(({ type }) => type)])])}</datalist>
     `;
 }
 

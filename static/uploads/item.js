@@ -5,7 +5,7 @@ import { CancelButton, Dialog } from "../parts/dialog.js";
 import { Moment } from "../parts/values.js";
 import { to } from "../router.js";
 import { bytes, span } from "../text.js";
-import { html, useRef, useState } from "../ui.js";
+import { html, useLayoutEffect, useRef, useState } from "../ui.js";
 import { DEVICE_TYPE, VERSION } from "./description.js";
 import * as queue from "./queue.js";
 
@@ -26,19 +26,27 @@ const SAYS = {
 export function Upload({ of: upload }) {
     const { name, state, complaint } = upload;
     const [isCancelling, setIsCancelling] = useState(false);
+    const node = useRef(null);
+    useLayoutEffect(() => () => passFocus(node.current), []);
     return html`
-        <li class=${`upload ${state}`}>
+        <li class=${`upload ${state}`} ref=${node}>
             <div class="upload-head">
                 <p class="upload-name" title=${name}><bdi>${name}</bdi></p>
                 <div class="actions"><${Actions} ...${{ upload }} cancel=${() => setIsCancelling(true)} /></div>
             </div>
-            ${state !== "published" && html`<${Progress} label=${`Upload of ${name}`} sent=${upload.sent} length=${upload.length} />`}
+            ${upload.sent < upload.length && html`<${Progress} label=${`Upload of ${name}`} sent=${upload.sent} length=${upload.length} />`}
             <p class="upload-state"><${Standing} ...${{ upload }} /></p>
             <${WhatItBecomes} ...${{ upload }} />
             ${complaint !== null && html`<p class="alert">${complaint}</p>`}
             ${isCancelling && html`<${CancelDialog} ...${{ upload }} close=${() => setIsCancelling(false)} />`}
         </li>
     `;
+}
+
+/** Has the focus go on beside what is about to be gone with it. */
+function passFocus(node) {
+    const beside = (node?.nextElementSibling ?? node?.previousElementSibling)?.querySelector("button");
+    setTimeout(() => document.activeElement === document.body && (beside ?? document.querySelector("main h1"))?.focus());
 }
 
 /** How much has been sent, as a bar. */
@@ -92,14 +100,18 @@ function Actions({ upload, cancel }) {
     const isSending = ["waiting", "sending", "retrying"].includes(state);
     const isOver = state === "published" || (state === "failed" && upload.id === null);
     const describes = upload.isDescribed || (state === "complete" && isEnough(outlook)) ? "Change" : "Describe";
+    // What is pressed turns into what can be done next, and keeps the focus.
+    const nextStep = {
+        sending: ["Pause", () => queue.pause(key)],
+        paused: ["Resume", () => queue.resume(key)],
+        failed: file?.size > 0 && ["Try again", () => queue.resume(key)],
+        complete: isEnough(outlook) && ["Publish", () => queue.publish(key), "primary"],
+    }[isSending ? "sending" : state];
     return html`
+        ${nextStep && button(...nextStep)}
         ${state === "published" && html`<a class="button" href=${to(["packages", String(upload.package.id)])}>Open package</a>`}
-        ${isSending && button("Pause", () => queue.pause(key))}
-        ${state === "paused" && button("Resume", () => queue.resume(key))}
-        ${state === "failed" && file?.size > 0 && button("Try again", () => queue.resume(key))}
         ${state === "lost" && html`<${ChooseAgain} ...${{ upload }} />`}
         ${(isSending || ["paused", "reading", "complete"].includes(state)) && button(describes, () => queue.askAbout(key))}
-        ${state === "complete" && isEnough(outlook) && button("Publish", () => queue.publish(key), "primary")}
         ${isOver ? button("Dismiss", () => queue.dismiss(key)) : state !== "publishing" && button("Cancel", cancel)}
     `;
 }

@@ -1,5 +1,6 @@
 // Uploads that go on, at the bottom of every view.
 
+import { route } from "../router.js";
 import { mayChange, session } from "../session.js";
 import { bytes, count, span } from "../text.js";
 import { html, useEffect, useId, useLayoutEffect, useRef, useState } from "../ui.js";
@@ -30,6 +31,9 @@ function Strip({ uploads }) {
     const [isOpen, setIsOpen] = useState(false);
     const node = useRef(null);
     const id = useId();
+    // That view has all of them anyway.
+    const [place, one] = route.value.path;
+    const isListed = place === "packages" && one === undefined;
     useLayoutEffect(() => {
         // What else is at the bottom of the page makes room for it.
         const { style } = document.documentElement;
@@ -45,9 +49,9 @@ function Strip({ uploads }) {
             <div class="strip-head">
                 <p class="strip-says" role="status">${summary(uploads)}</p>
                 <${Together} ...${{ uploads }} />
-                <button type="button" aria-expanded=${isOpen} aria-controls=${id} onClick=${() => setIsOpen(!isOpen)}>${isOpen ? "Hide uploads" : "Show uploads"}</button>
+                ${!isListed && html`<button type="button" class="small" aria-expanded=${isOpen} aria-controls=${id} aria-label=${isOpen ? "Hide uploads" : "Show uploads"} onClick=${() => setIsOpen(!isOpen)}>${isOpen ? "Hide" : "Show"}</button>`}
             </div>
-            <ul class="uploads" id=${id} hidden=${!isOpen}>${isOpen && uploads.map((upload) => html`<${Upload} key=${upload.key} of=${upload} />`)}</ul>
+            <ul class="uploads" id=${id} hidden=${!isOpen || isListed}>${isOpen && !isListed && uploads.map((upload) => html`<${Upload} key=${upload.key} of=${upload} />`)}</ul>
         </section>
     `;
 }
@@ -60,7 +64,7 @@ function summary(uploads) {
         going > 0 && `${count(going, "upload")} going on`,
         of("retrying") > 0 && `${of("retrying")} interrupted`,
         of("paused") > 0 && `${of("paused")} paused`,
-        of("complete") > 0 && `${of("complete")} to be described`,
+        of("complete") > 0 && `${of("complete")} to be published`,
         of("failed") > 0 && `${of("failed")} failed`,
     ];
     const said = parts.filter(Boolean).join(", ");
@@ -77,7 +81,9 @@ function Together({ uploads }) {
     const [sent, length, speed] = [sum("sent"), sum("length"), sum("speed")];
     const left = speed > 0 ? ` · ${bytes(speed)}/s · ${span(Math.max(1, (length - sent) / speed))} left` : "";
     return html`
-        <${Progress} label="All uploads" ...${{ sent, length }} />
-        <span class="strip-figures">${Math.floor((sent / length) * 100)} %${left}</span>
+        <div class="strip-together">
+            <${Progress} label="All uploads" ...${{ sent, length }} />
+            <span class="strip-figures">${Math.floor((sent / length) * 100)} %${left}</span>
+        </div>
     `;
 }

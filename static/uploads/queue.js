@@ -246,11 +246,12 @@ async function failed(key, error) {
 
 /** All bytes are there. */
 async function arrived(key) {
+    change(key, { sent: find(key).length, speed: null });
     if (find(key).isDescribed) {
         await publish(key);
         return;
     }
-    change(key, { state: "reading", speed: null, complaint: null });
+    change(key, { state: "reading", complaint: null });
     await look(key);
     // Meanwhile somebody may have said what it is.
     const upload = find(key);

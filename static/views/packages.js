@@ -61,7 +61,13 @@ function List({ rows }) {
         <div class="tools">
             <div class="field search">
                 <label for="search">Search</label>
-                <input id="search" type="search" value=${search} placeholder="Version, type, SHA-256" onInput=${({ currentTarget }) => refine({ search: currentTarget.value, page: null })} />
+                <input
+                    id="search"
+                    type="search"
+                    value=${search}
+                    placeholder="Version, type, SHA-256"
+                    onInput=${({ currentTarget }) => refine({ search: currentTarget.value, page: null })}
+                />
             </div>
             <p class="found" role="status">${found.length === rows.length ? count(rows.length, "package") : `${number(found.length)} of ${count(rows.length, "package")}`}</p>
         </div>
@@ -70,7 +76,13 @@ function List({ rows }) {
                 ? html`<${Empty} title="No package is found."><button type="button" onClick=${() => refine({ search: null })}>Show all packages</button><//>`
                 : html`<${Table} label="Packages" columns=${columns(names)} rows=${shown} sort=${sort} onSort=${(order) => refine({ sort: order, page: null })} />`
         }
-        <${Pages} from=${from} shown=${shown.length} total=${found.length} back=${from > 0 ? turn(-1) : null} on=${from + ON_A_PAGE < found.length ? turn(1) : null} />
+        <${Pages}
+            from=${from}
+            shown=${shown.length}
+            total=${found.length}
+            back=${from > 0 ? turn(-1) : null}
+            on=${from + ON_A_PAGE < found.length ? turn(1) : null}
+        />
     `;
 }
 
