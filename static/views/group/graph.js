@@ -13,8 +13,9 @@ import { versionGraph } from "./version_graph.js";
 /** More cannot be read as a drawing, and takes long to lay out. */
 const MOST_NODES = 60;
 const MOST_EDGES = 120;
-const SIZE = { width: 136, height: 46, column: 96, row: 20, lane: 14 };
-const LABEL = { width: 34, height: 19 };
+const SIZE = { width: 136, height: 46, column: 112, row: 20, lane: 14 };
+const LABEL_HEIGHT = 18;
+const LABEL_GAP = 2;
 const MARGIN = 12;
 const SHOWN_TEXT = 14;
 /** Longer versions make for addresses that the server does not take: their devices are not counted. */
@@ -85,7 +86,7 @@ function placesOf(graph) {
     const { width, height, nodes, edges } = layOut(graph.nodes, drawn, SIZE);
     const ordered = edges.toSorted((a, b) => rank(b) - rank(a));
     const box = [-MARGIN, -MARGIN, width + 2 * MARGIN, height + 2 * MARGIN];
-    return { box, nodes, edges: ordered, labels: placeLabels(ordered, LABEL) };
+    return { box, nodes, edges: ordered, labels: placeLabels(ordered, { widthOf: ({ steps }) => labelWidth(labelOf(steps)) + LABEL_GAP, height: LABEL_HEIGHT + LABEL_GAP }) };
 }
 
 /** Differs when the drawing does. */
@@ -122,14 +123,19 @@ function Line({ edge: { points, role, isBack } }) {
 
 function Label({ edge: { role, steps }, at: { x, y } }) {
     const label = labelOf(steps);
-    const half = 4 + label.length * 3.6;
+    const width = labelWidth(label);
     return html`
         <g class=${`edge ${role}`}>
             <title>${steps.map((step) => `Package ${step.id}: ${needsOf(step)}`).join("\n")}</title>
-            <rect class="edge-label" x=${x - half} y=${y - 9} width=${2 * half} height="18" rx="9" />
+            <rect class="edge-label" x=${x - width / 2} y=${y - LABEL_HEIGHT / 2} width=${width} height=${LABEL_HEIGHT} rx="9" />
             <text ...${{ x }} y=${y + 4}>${label}</text>
         </g>
     `;
+}
+
+/** About as wide as it is drawn. */
+function labelWidth(label) {
+    return 8 + label.length * 7;
 }
 
 function labelOf(steps) {
