@@ -3,7 +3,7 @@
 import * as api from "../../api.js";
 import { isOf, useData } from "../../data.js";
 import { Card } from "../../parts/page.js";
-import { count, number } from "../../text.js";
+import { count } from "../../text.js";
 import { html, useMemo } from "../../ui.js";
 import { layOut, placeLabels } from "./layout.js";
 import { needsOf } from "./steps.js";
@@ -86,7 +86,8 @@ function placesOf(graph) {
     const { width, height, nodes, edges } = layOut(graph.nodes, drawn, SIZE);
     const ordered = edges.toSorted((a, b) => rank(b) - rank(a));
     const box = [-MARGIN, -MARGIN, width + 2 * MARGIN, height + 2 * MARGIN];
-    return { box, nodes, edges: ordered, labels: placeLabels(ordered, { widthOf: ({ steps }) => labelWidth(labelOf(steps)) + LABEL_GAP, height: LABEL_HEIGHT + LABEL_GAP }) };
+    const widthOf = ({ steps }) => labelWidth(labelOf(steps)) + LABEL_GAP;
+    return { box, nodes, edges: ordered, labels: placeLabels(ordered, { widthOf, height: LABEL_HEIGHT + LABEL_GAP }) };
 }
 
 /** Differs when the drawing does. */
@@ -179,7 +180,9 @@ function List({ graph: { nodes, edges } }) {
                     ${" "}${from === to ? "it brings what it asks for, so nobody gets it" : ROLES[role]}.
                 </li>
             `)}
-            ${running.map(({ id, devices, isTarget }) => html`<li key=${id}>${number(devices)} ${devices === 1 ? "device runs" : "devices run"} <bdi>${names.get(id)}</bdi>${isTarget && ", the target"}.</li>`)}
+            ${running.map(({ id, devices, isTarget }) => html`
+                <li key=${id}>${count(devices, "device runs", "devices run")} <bdi>${names.get(id)}</bdi>${isTarget && ", the target"}.</li>
+            `)}
         </ul>
     `;
 }
