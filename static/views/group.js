@@ -60,6 +60,7 @@ function Halted({ group }) {
         say("Packages are offered again.");
         focusHeading();
     };
+    const next = mayChange.value && ", and resume when it is mended: those on which something failed may try again, too";
     const failing = to(["devices"], { group: group.id, state: "failing" });
     return html`
         <${Card} title="This group is halted" class="card halted">
@@ -67,9 +68,10 @@ function Halted({ group }) {
                 ${count(progress.failed, "device")} of ${progress.failed + progress.reached} failed on the way to
                 ${" "}<bdi>${group.target ?? "the version"}</bdi>, so nothing is offered any more
                 ${progress.halted_since !== null && html`${" "}since <${Moment} at=${progress.halted_since} />`}.
-                ${" "}<a href=${failing}>See the devices</a>, and go on when it is mended. Devices on which something failed may try again, too.
+                ${" "}<a href=${failing}>See the devices</a>${next}.
             </p>
-            ${mayChange.value && html`<${ActionButton} of=${outcome} act=${resume} label="Resume" busyLabel="Resuming…" class="primary" /><${Outcome} of=${outcome} />`}
+            ${mayChange.value && html`<${ActionButton} of=${outcome} act=${resume} label="Resume" busyLabel="Resuming…" class="primary" />`}
+            <${Outcome} of=${outcome} />
         <//>
     `;
 }

@@ -39,10 +39,14 @@ function List({ groups, statesOf }) {
     const columns = [
         { name: "name", label: "Name", show: (group) => html`<${Name} ...${{ group }} />` },
         { name: "devices", label: "Devices", show: (group) => html`<${Devices} ...${{ group, states: statesOf.get(group.id) }} />` },
-        { name: "target", label: "Version", show: ({ target }) => (target === null ? html`<span class="quiet nowrap">None wanted</span>` : html`<${Short} of=${target} />`) },
+        { name: "target", label: "Version", show: ({ target }) => html`<${Target} of=${target} />` },
         { name: "packages", label: "Packages", isNumber: true, isMinor: true, show: ({ packages }) => number(packages.length) },
     ];
     return html`<${Table} label="Groups" rows=${groups} ...${{ columns }} />`;
+}
+
+function Target({ of }) {
+    return of === null ? html`<span class="quiet nowrap">None wanted</span>` : html`<${Short} ...${{ of }} />`;
 }
 
 function Name({ group }) {

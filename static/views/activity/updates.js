@@ -12,6 +12,7 @@ import { ChoiceFilter, ClearFilters, Older, TextFilter, filtersOf, isFiltered } 
 
 const SHOWN_ATTEMPTS = 50;
 const SHOWN_VERSION = 20;
+const SHOWN_NAME = 30;
 const FILTERS = ["outcome", "group", "device", "package"];
 
 /** What came of attempts: what that is called, its tone as a chip, and what it means. */
@@ -59,7 +60,7 @@ function List({ attempts, next, groups }) {
         { name: "device", label: "Device", show: ({ device }) => html`<a class="nowrap" href=${to(["devices", device])}>Device ${device}</a>` },
         { name: "step", label: "Step", show: (attempt) => html`<${Step} ...${{ attempt }} />` },
         { name: "fetched", label: "Fetched", isNumber: true, isMinor: true, show: fetched },
-        { name: "group", label: "Group", isMinor: true, show: ({ group }) => html`<a href=${to(["groups", group])}><${Short} of=${groups.get(group) ?? `Group ${group}`} limit=${30} /></a>` },
+        { name: "group", label: "Group", isMinor: true, show: ({ group }) => html`<${GroupLink} id=${group} ...${{ groups }} />` },
         { name: "offered", label: "Offered", isMinor: true, show: ({ offered_at: at }) => html`<span class="nowrap"><${Ago} ...${{ at }} /></span>` },
         { name: "ended", label: "Ended", isMinor: true, show: ({ ended_at: at }) => at !== null && html`<span class="nowrap"><${Ago} ...${{ at }} /></span>` },
     ];
@@ -71,10 +72,15 @@ function Standing({ attempt: { outcome, stage, offered_at: offered, ended_at: en
     return html`<${Chip} ...${{ tone, title }}>${label}<//><div class="hint phone-only"><${Ago} at=${ended ?? offered} /></div>`;
 }
 
+function GroupLink({ id, groups }) {
+    return html`<a href=${to(["groups", id])}><${Short} of=${groups.get(id) ?? `Group ${id}`} limit=${SHOWN_NAME} /></a>`;
+}
+
 function Step({ attempt: { from, to: brought, target, package: id } }) {
     return html`
         <div class="attempt-step">
-            <${Short} of=${from} limit=${SHOWN_VERSION} /><span aria-label="to"> → </span><a href=${to(["packages", id])} title=${`Package ${id}`}><${Short} of=${brought} limit=${SHOWN_VERSION} /></a>
+            <${Short} of=${from} limit=${SHOWN_VERSION} />${" → "}
+            <a href=${to(["packages", id])} title=${`Package ${id}`}><${Short} of=${brought} limit=${SHOWN_VERSION} /></a>
             ${brought !== target && html`<div class="hint">on the way to <${Short} of=${target} limit=${SHOWN_VERSION} /></div>`}
         </div>
     `;

@@ -3,7 +3,7 @@
 import * as api from "../../api.js";
 import { isOf, useData } from "../../data.js";
 import { Card } from "../../parts/page.js";
-import { count, number } from "../../text.js";
+import { count } from "../../text.js";
 import { html, useMemo } from "../../ui.js";
 import { layOut, placeLabels } from "./layout.js";
 import { needsOf } from "./steps.js";
@@ -13,8 +13,9 @@ import { versionGraph } from "./version_graph.js";
 /** More cannot be read as a drawing, and takes long to lay out. */
 const MOST_NODES = 60;
 const MOST_EDGES = 120;
-const SIZE = { width: 136, height: 46, column: 96, row: 20, lane: 14 };
-const LABEL = { width: 34, height: 19 };
+const SIZE = { width: 136, height: 46, column: 112, row: 20, lane: 14 };
+const LABEL_HEIGHT = 18;
+const LABEL_GAP = 2;
 const MARGIN = 12;
 const SHOWN_TEXT = 14;
 /** Longer versions make for addresses that the server does not take: their devices are not counted. */
@@ -85,7 +86,8 @@ function placesOf(graph) {
     const { width, height, nodes, edges } = layOut(graph.nodes, drawn, SIZE);
     const ordered = edges.toSorted((a, b) => rank(b) - rank(a));
     const box = [-MARGIN, -MARGIN, width + 2 * MARGIN, height + 2 * MARGIN];
-    return { box, nodes, edges: ordered, labels: placeLabels(ordered, LABEL) };
+    const widthOf = ({ steps }) => labelWidth(labelOf(steps)) + LABEL_GAP;
+    return { box, nodes, edges: ordered, labels: placeLabels(ordered, { widthOf, height: LABEL_HEIGHT + LABEL_GAP }) };
 }
 
 /** Differs when the drawing does. */
@@ -122,14 +124,19 @@ function Line({ edge: { points, role, isBack } }) {
 
 function Label({ edge: { role, steps }, at: { x, y } }) {
     const label = labelOf(steps);
-    const half = 4 + label.length * 3.6;
+    const width = labelWidth(label);
     return html`
         <g class=${`edge ${role}`}>
             <title>${steps.map((step) => `Package ${step.id}: ${needsOf(step)}`).join("\n")}</title>
-            <rect class="edge-label" x=${x - half} y=${y - 9} width=${2 * half} height="18" rx="9" />
+            <rect class="edge-label" x=${x - width / 2} y=${y - LABEL_HEIGHT / 2} width=${width} height=${LABEL_HEIGHT} rx="9" />
             <text ...${{ x }} y=${y + 4}>${label}</text>
         </g>
     `;
+}
+
+/** About as wide as it is drawn. */
+function labelWidth(label) {
+    return 8 + label.length * 7;
 }
 
 function labelOf(steps) {
@@ -173,7 +180,9 @@ function List({ graph: { nodes, edges } }) {
                     ${" "}${from === to ? "it brings what it asks for, so nobody gets it" : ROLES[role]}.
                 </li>
             `)}
-            ${running.map(({ id, devices, isTarget }) => html`<li key=${id}>${number(devices)} ${devices === 1 ? "device runs" : "devices run"} <bdi>${names.get(id)}</bdi>${isTarget && ", the target"}.</li>`)}
+            ${running.map(({ id, devices, isTarget }) => html`
+                <li key=${id}>${count(devices, "device runs", "devices run")} <bdi>${names.get(id)}</bdi>${isTarget && ", the target"}.</li>
+            `)}
         </ul>
     `;
 }

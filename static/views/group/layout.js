@@ -38,20 +38,26 @@ export function layOut(nodes, edges, size) {
 }
 
 /** Where along its way a label is tried, in this order. */
-const LABEL_PLACES = [0.5, 0.32, 0.68, 0.2, 0.8];
+const LABEL_PLACES = [0.5, 0.3, 0.7, 0.15, 0.85];
 
-/** A point for the label of each edge, on its way through the room between two columns, and not upon others if there is room. */
-export function placeLabels(edges, { width, height }) {
+/**
+ * A point for the label of each edge, on its way through the room between two columns, and not upon others if there is room. Labels are
+ * `height` high, and `widthOf` says how wide.
+ */
+export function placeLabels(edges, { widthOf, height }) {
     const placed = [];
-    const isFree = ({ x, y }) => placed.every((other) => Math.abs(other.x - x) >= width || Math.abs(other.y - y) >= height);
-    return edges.map(({ points }) => {
+    return edges.map((edge) => {
+        const { points } = edge;
+        const width = widthOf(edge);
+        const isApart = ({ x, y }, other) => Math.abs(other.x - x) >= (width + other.width) / 2 || Math.abs(other.y - y) >= height;
+        const isFree = (point) => placed.every((other) => isApart(point, other));
         // From node to lane, through lanes, and from lane to node: each second stretch is between columns.
         const gaps = points.slice(1).map((point, position) => [points[position], point]).filter((_, position) => position % 2 === 0);
         const middle = Math.floor((gaps.length - 1) / 2);
         const ordered = [gaps[middle], ...gaps.filter((_, position) => position !== middle)];
         const tried = ordered.flatMap(([from, to]) => LABEL_PLACES.map((part) => along(from, to, part)));
         const place = tried.find(isFree) ?? tried[0];
-        placed.push(place);
+        placed.push({ ...place, width });
         return place;
     });
 }

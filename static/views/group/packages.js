@@ -12,6 +12,8 @@ import { needsOf } from "./steps.js";
 
 /** More are found by searching. */
 const SHOWN_PACKAGES = 30;
+/** As much of a version as one wants to hear. */
+const SPOKEN_VERSION = 40;
 
 /** `chosen` are the ids of the packages, `steps` all that there are, by id. `edit` changes the draft; without it they are only shown. */
 export function PackagesPart({ chosen, steps, edit }) {
@@ -42,6 +44,7 @@ export function PackagesPart({ chosen, steps, edit }) {
         setSaid(`${count(ids.length, "package")} added.`);
         setIsAdding(false);
     };
+    const others = [...steps.values()].filter(({ id }) => !chosen.includes(id));
     const addButton = html`<button type="button" onClick=${() => setIsAdding(true)}>Add packages</button>`;
     return html`
         <div class="title part">
@@ -59,7 +62,7 @@ export function PackagesPart({ chosen, steps, edit }) {
             `)}
         </ol>
         ${chosen.length > 1 && html`<p class="hint">Of ways with equally many steps, packages higher up win.</p>`}
-        ${isAdding && html`<${AddPackages} others=${[...steps.values()].filter(({ id }) => !chosen.includes(id))} close=${() => setIsAdding(false)} ...${{ add }} />`}
+        ${isAdding && html`<${AddPackages} close=${() => setIsAdding(false)} ...${{ others, add }} />`}
     `;
 }
 
@@ -78,12 +81,14 @@ function Step({ id, step }) {
 }
 
 function Buttons({ id, position, last, move, remove }) {
+    const button = (name, label, shown, disabled, onClick) =>
+        html`<button type="button" class="small" aria-label=${label} ...${{ name, disabled, onClick }}>${shown}</button>`;
     const what = `package ${id}`;
     return html`
         <span class="step-buttons">
-            <button type="button" name="up" class="small" aria-label=${`Move ${what} up`} disabled=${position === 0} onClick=${() => move(position, position - 1, "up")}>↑</button>
-            <button type="button" name="down" class="small" aria-label=${`Move ${what} down`} disabled=${position === last} onClick=${() => move(position, position + 1, "down")}>↓</button>
-            <button type="button" name="remove" class="small" aria-label=${`Remove ${what}`} onClick=${() => remove(position)}>Remove</button>
+            ${button("up", `Move ${what} up`, "↑", position === 0, () => move(position, position - 1, "up"))}
+            ${button("down", `Move ${what} down`, "↓", position === last, () => move(position, position + 1, "down"))}
+            ${button("remove", `Remove ${what}`, "Remove", false, () => remove(position))}
         </span>
     `;
 }
@@ -104,13 +109,18 @@ function AddPackages({ others, close, add }) {
         { name: "id", label: "Package", isNumber: true, isMinor: true, show: ({ id }) => id },
         { name: "length", label: "Size", isNumber: true, isMinor: true, show: ({ length }) => html`<span class="nowrap">${bytes(length)}</span>` },
     ];
-    const table = html`<${Table} label="Packages" describe=${({ id, version }) => `package ${id}, ${version.slice(0, SHOWN_PACKAGES)}`} onChoose=${setChosen} ...${{ columns, rows, chosen }} />`;
+    const describe = ({ id, version }) => `package ${id}, ${version.slice(0, SPOKEN_VERSION)}`;
+    const table = html`<${Table} label="Packages" onChoose=${setChosen} ...${{ columns, rows, chosen, describe }} />`;
+    const nothing =
+        others.length === 0
+            ? html`<p class="quiet">The group has all packages that there are. <a href=${to(["packages"])}>Upload another</a>.</p>`
+            : html`<p class="quiet">No package has these words.</p>`;
     const ids = [...chosen].filter((id) => others.some((step) => step.id === id));
     return html`
         <${Dialog} title="Add packages" class="wide" ...${{ close }}>
             <${SearchField} label="Search" value=${search} change=${setSearch} />
             <div class="dialog-list">
-                ${rows.length > 0 ? table : html`<p class="quiet">${others.length === 0 ? html`The group has all packages that there are. <a href=${to(["packages"])}>Upload another</a>.` : "No package has these words."}</p>`}
+                ${rows.length > 0 ? table : nothing}
             </div>
             ${found.length > rows.length && html`<p class="hint">${count(found.length - rows.length, "more package")}: search to find them.</p>`}
             <div class="actions">

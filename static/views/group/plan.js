@@ -60,6 +60,7 @@ function DraftBar({ group, draft, isUnfinished }) {
     const outcome = useOutcome();
     const others = outcome.isBusy ? [] : changedMeanwhile(draft, group);
     const isReplaced = others.some((part) => draft[part] !== undefined);
+    const consequence = isReplaced ? "Saving your draft replaces that." : "The preview counts with it.";
     const parts = [draft.policy !== undefined && "version", draft.packages !== undefined && "packages"].filter(Boolean).join(" and ");
     const commit = async () => {
         if (isUnfinished) {
@@ -77,7 +78,9 @@ function DraftBar({ group, draft, isUnfinished }) {
         <section class="draft-bar" aria-label="Changes that are not saved">
             <p class="draft-words">
                 <strong>Not saved yet:</strong> ${parts}.
-                ${others.length > 0 && html` <span class="draft-others" role="status">Somebody else has changed the ${others.join(" and the ")} meanwhile. ${isReplaced ? "Saving your draft replaces that." : "The preview counts with it."}</span>`}
+                <span class="draft-others" role="status">
+                    ${others.length > 0 && ` Somebody else has changed the ${others.join(" and the ")} meanwhile. ${consequence}`}
+                </span>
             </p>
             <div class="actions">
                 <${ActionButton} of=${outcome} act=${commit} label="Save" busyLabel="Saving…" class="primary" />

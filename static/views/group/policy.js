@@ -12,7 +12,9 @@ const SHOWN_VERSION = 60;
 export function PolicyPart({ policy, steps, edit }) {
     const target = targetOf(policy);
     if (edit === null) {
-        return html`<p>${target === null ? "They stay as they are: no version is wanted of them." : html`They are to reach <strong><${Text} of=${target} limit=${SHOWN_VERSION} /></strong>.`}</p>`;
+        return target === null
+            ? html`<p>They stay as they are: no version is wanted of them.</p>`
+            : html`<p>They are to reach <strong><${Text} of=${target} limit=${SHOWN_VERSION} /></strong>.</p>`;
     }
     return html`<${PolicyFields} ...${{ target, steps, edit }} />`;
 }
@@ -46,7 +48,7 @@ function PolicyFields({ target, steps, edit }) {
             <div class="field">
                 <label for=${typedId}>Version, as devices report it</label>
                 <input id=${typedId} type="text" value=${target} onInput=${type} autocapitalize="none" autocomplete="off" spellcheck=${false} />
-                ${isOther && target.trim() !== "" && html`<p class="hint">None of the packages brings it, so only devices that run it already are up to date.</p>`}
+                ${isOther && target.trim() !== "" && html`<p class="hint">None of the packages brings it.</p>`}
             </div>
         `}
     `;

@@ -21,21 +21,31 @@ export function Preview({ now, planned, isDraft, steps }) {
         return html`<p class="quiet">The group has no devices, so nothing comes of it yet.</p>`;
     }
     const shown = isDraft ? [now, planned] : [planned];
+    const hasSteps = shown.some(({ bytes, first_step_bytes: first }) => first !== bytes);
+    const isTimed = shown.some(({ bytes, time }) => bytes > 0 && time.seconds !== null);
     const isWanted = shown.some(({ target }) => target !== null);
     const rows = ROWS.filter(([, of, isRare]) => (!isRare && isWanted) || shown.some((preview) => of(preview) > 0));
     return html`
         <table class="compare" aria-label="Devices by what becomes of them">
-            ${isDraft && html`<thead><tr><td></td><th scope="col" class="number">Now</th><th scope="col" class="number">With the draft</th></tr></thead>`}
+            ${isDraft && html`<${Head} />`}
             <tbody>
                 ${rows.map(([name, of]) => html`<${Row} key=${name} ...${{ name }} values=${shown.map((preview) => number(of(preview)))} />`)}
                 ${isWanted && html`<${Row} name="To send in all" values=${shown.map((preview) => bytes(preview.bytes))} />`}
-                ${shown.some(({ bytes, first_step_bytes: first }) => first !== bytes) && html`<${Row} name="At first" values=${shown.map((preview) => bytes(preview.first_step_bytes))} />`}
-                ${shown.some(({ bytes, time }) => bytes > 0 && time.seconds !== null) && html`<${Row} name="Takes at least" values=${shown.map(timeOf)} />`}
+                ${hasSteps && html`<${Row} name="At first" values=${shown.map((preview) => bytes(preview.first_step_bytes))} />`}
+                ${isTimed && html`<${Row} name="Takes at least" values=${shown.map(timeOf)} />`}
             </tbody>
         </table>
-        ${planned.time.seconds !== null && planned.time.depends_on_hours && html`<p class="hint">That is at the usual rate: other rates hold in some hours.</p>`}
+        ${isTimed && planned.time.depends_on_hours && html`<p class="hint">That is at the usual rate: other rates hold in some hours.</p>`}
         <${Ways} ...${{ planned, steps }} />
         <${Blocked} ...${{ planned }} />
+    `;
+}
+
+function Head() {
+    return html`
+        <thead>
+            <tr><td></td><th scope="col" class="number">Now</th><th scope="col" class="number">With the draft</th></tr>
+        </thead>
     `;
 }
 
@@ -74,7 +84,13 @@ function Way({ packages, steps, start }) {
     return html`
         <ol class="way">
             <li>${start === null ? "any version" : html`<${Short} of=${start} limit=${20} />`}</li>
-            ${packages.map((id) => html`<li key=${id}><a href=${to(["packages", id])} title=${`Package ${id}`}><${Short} of=${steps.get(id)?.version || `package ${id}`} limit=${20} /></a></li>`)}
+            ${packages.map((id) => html`
+                <li key=${id}>
+                    <a href=${to(["packages", id])} title=${`Package ${id}`}>
+                        <${Short} of=${steps.get(id)?.version || `package ${id}`} limit=${20} />
+                    </a>
+                </li>
+            `)}
         </ol>
     `;
 }
@@ -91,9 +107,16 @@ function Blocked({ planned: { blocked, undecided, unreported, target } }) {
                 </li>
             `)}
         </ul>
-        ${undecided.devices > 0 && html`<p class="blocked-note">${count(undecided.devices, "device")}: the packages can be combined in too many ways to find one. Take out packages that they do not need. <${Examples} devices=${undecided.devices} examples=${undecided.examples} /></p>`}
-        ${unreported.devices > 0 && html`<p class="blocked-note">${count(unreported.devices, "device")} did not report a version or a type yet. <${Examples} devices=${unreported.devices} examples=${unreported.examples} /></p>`}
+        <${Note} of=${undecided}>
+            the packages can be combined in too many ways to find one. Take out those that they do not need.
+        <//>
+        <${Note} of=${unreported}>their version or type was not reported yet.<//>
     `;
+}
+
+/** Devices about which there is one thing to say. */
+function Note({ of: { devices, examples }, children }) {
+    return devices > 0 && html`<p>${count(devices, "device")}: ${children}${" "}<${Examples} ...${{ devices, examples }} /></p>`;
 }
 
 function Reasons({ packages, device }) {
@@ -112,7 +135,8 @@ function Examples({ devices, examples }) {
     const between = (position) => (position === 0 ? "" : ", ");
     return html`
         <span class="hint examples">
-            ${devices > examples.length && "such as "}${examples.map((id, position) => html`${between(position)}<a key=${id} href=${to(["devices", id])}>device ${id}</a>`)}
+            ${devices > examples.length && "such as "}
+            ${examples.map((id, position) => html`${between(position)}<a href=${to(["devices", id])}>device ${id}</a>`)}
         </span>
     `;
 }

@@ -5,7 +5,7 @@ import { CancelButton, Dialog } from "../../parts/dialog.js";
 import { Form, TextField } from "../../parts/form.js";
 import { say } from "../../parts/outcome.js";
 import { Card } from "../../parts/page.js";
-import { Facts } from "../../parts/values.js";
+import { Facts, Short } from "../../parts/values.js";
 import { mayChange } from "../../session.js";
 import { count } from "../../text.js";
 import { html, useState } from "../../ui.js";
@@ -15,17 +15,21 @@ import { inWords } from "./stops.js";
 
 const MOST_DEVICES = 4_294_967_295;
 const MOST_PERCENT = 99;
+const ZONES = Intl.supportedValuesOf("timeZone");
+const HALT_NEEDS_BOTH = "Halting needs both: the devices and the percentage. Leave both empty to never halt.";
 
 export function RolloutCard({ group }) {
     const [isEditing, setIsEditing] = useState(false);
     const { settings, progress } = group.rollout;
     const { hours, first, max_parallel: most, halt, max_failures: failures } = settings;
     const edit = html`<button type="button" onClick=${() => setIsEditing(true)}>Edit the rollout</button>`;
+    const wave = first !== null && `The rest begins when ${count(first, "device has", "devices have")} reached the version`;
+    const halts = halt !== null && `When ${count(halt.devices, "device")} or more and over ${halt.percent} % of those that tried have failed`;
     const facts = [
         ["Hours", hours === null ? "At any time" : html`<bdi>${inWords(hours)}</bdi>`],
-        ["First wave", first === null ? "None: all devices may begin" : `The rest begins when ${count(first, "device has", "devices have")} reached the version`],
+        ["First wave", wave || "None: all devices may begin"],
         ["At once", most === null ? "As many as ask" : `${count(most, "device")} at most`],
-        ["Halt", halt === null ? "Never" : `When ${count(halt.devices, "device")} or more and over ${halt.percent} % of those that tried have failed`],
+        ["Halt", halts || "Never"],
         ["Pause of a device", failures === 0 ? "Never" : `After ${count(failures, "failure")} of one package in a row`],
     ];
     return html`
@@ -39,13 +43,13 @@ export function RolloutCard({ group }) {
 
 function Progress({ progress: { target, trying, between, reached, failed } }) {
     const parts = [
-        [reached, "reached it"],
-        [trying, trying === 1 ? "is at it" : "are at it"],
-        [between, between === 1 ? "is between two packages" : "are between two packages"],
-        [failed, failed === 1 ? "has failed" : "have failed"],
+        [reached, "reached it", "reached it"],
+        [trying, "is at it", "are at it"],
+        [between, "is between two packages", "are between two packages"],
+        [failed, "has failed", "have failed"],
     ].filter(([devices]) => devices > 0);
-    const words = parts.map(([devices, what]) => `${devices} ${what}`).join(", ");
-    return html`<p>On the way to <bdi>${target.length > 60 ? `${target.slice(0, 60)}…` : target}</bdi>: ${words === "" ? "no device has begun since the version was set" : words}.</p>`;
+    const words = parts.map(([devices, one, many]) => count(devices, one, many)).join(", ");
+    return html`<p>On the way to <${Short} of=${target} />: ${words || "no device has begun since the version was set"}.</p>`;
 }
 
 function EditRollout({ group, close }) {
@@ -59,28 +63,83 @@ function EditRollout({ group, close }) {
     };
     const wrongHours = (value) => (value.trim() === "" ? null : readHours(value).complaint);
     const wrongZone = (value) => (windows.trim() !== "" && value.trim() === "" ? "Type a time zone such as Europe/Berlin." : null);
-    const [hasPercent, hasDevices] = ["halt_devices", "halt_percent"].map((other) => () => document.getElementById(`field-${other}`).value.trim() !== "");
-    const optional = (label, least, most) => (value) => (value.trim() === "" ? null : wrongNumber(label, value, least, most));
-    const both = (isNeeded, check) => (value) => (value.trim() === "" && isNeeded() ? "Halting needs both: the devices and the percentage. Leave both empty to never halt." : check(value));
-    const numeric = { inputmode: "numeric", autocomplete: "off" };
     return html`
         <${Dialog} title="Edit the rollout" ...${{ close }}>
             <${Meanwhile} hasChanged=${JSON.stringify(before) !== JSON.stringify(group.rollout.settings)} />
             <${Form} label="Save" busyLabel="Saving…" ...${{ send }} actions=${html`<${CancelButton} ...${{ close }} />`}>
-                <${TextField} name="windows" label="Hours" value=${before.hours?.windows} hint="Such as mon-fri 22:00-06:00; sat,sun 00:00-24:00. Empty: at any time." complaint=${wrongHours} onInput=${({ target }) => setWindows(target.value)} />
-                <${TextField} name="zone" label="Time zone" value=${zone} complaint=${wrongZone} list="zones" onInput=${({ target }) => setZone(target.value)} />
-                <datalist id="zones">${Intl.supportedValuesOf("timeZone").map((name) => html`<option key=${name} value=${name} />`)}</datalist>
+                <${TextField}
+                    name="windows"
+                    label="Hours"
+                    value=${before.hours?.windows}
+                    hint="Such as mon-fri 22:00-06:00; sat,sun 00:00-24:00. Empty: at any time."
+                    complaint=${wrongHours}
+                    onInput=${({ target }) => setWindows(target.value)}
+                />
+                <${TextField}
+                    name="zone"
+                    label="Time zone"
+                    value=${zone}
+                    complaint=${wrongZone}
+                    list="zones"
+                    onInput=${({ target }) => setZone(target.value)}
+                />
+                <datalist id="zones">${ZONES.map((name) => html`<option key=${name} value=${name} />`)}</datalist>
                 <${Echo} ...${{ windows, zone }} />
                 <div class="pair">
-                    <${TextField} name="first" label="First wave" value=${before.first} hint="So many must reach the version before the rest begins. Empty: none." complaint=${optional("The first wave", 1, MOST_DEVICES)} ...${numeric} />
-                    <${TextField} name="max_parallel" label="At once" value=${before.max_parallel} hint="So many at most. Empty: as many as ask." complaint=${optional("How many at once", 1, MOST_DEVICES)} ...${numeric} />
-                    <${TextField} name="halt_devices" label="Halt after failed devices" value=${before.halt?.devices} hint="At least so many. Empty: never halt." complaint=${both(hasDevices, optional("The failed devices", 1, MOST_DEVICES))} ...${numeric} />
-                    <${TextField} name="halt_percent" label="and over percent" value=${before.halt?.percent} hint="Of those that tried, 0 to 99." complaint=${both(hasPercent, optional("The percentage", 0, MOST_PERCENT))} ...${numeric} />
+                    <${NumberField}
+                        name="first"
+                        label="First wave"
+                        value=${before.first}
+                        hint="So many must reach the version before the rest begins. Empty: none."
+                    />
+                    <${NumberField}
+                        name="max_parallel"
+                        label="At once"
+                        value=${before.max_parallel}
+                        hint="So many at most. Empty: as many as ask."
+                    />
+                    <${NumberField}
+                        name="halt_devices"
+                        label="Halt after failed devices"
+                        value=${before.halt?.devices}
+                        hint="At least so many. Empty: never halt."
+                        partner="halt_percent"
+                    />
+                    <${NumberField}
+                        name="halt_percent"
+                        label="and over percent"
+                        value=${before.halt?.percent}
+                        hint="Of those that tried, 0 to 99."
+                        least=${0}
+                        most=${MOST_PERCENT}
+                        partner="halt_devices"
+                    />
                 </div>
-                <${TextField} name="max_failures" label="Pause a device after failures" value=${before.max_failures} hint="Of one package in a row: ten minutes, then an hour, then a day. 0: never." missing="Type a number; 0 means never." complaint=${optional("The failures", 0, MOST_DEVICES)} ...${numeric} />
+                <${NumberField}
+                    name="max_failures"
+                    label="Pause a device after failures"
+                    value=${before.max_failures}
+                    hint="Of one package in a row: ten minutes, then an hour, then a day. 0: never."
+                    least=${0}
+                    missing="Type a number; 0 means never."
+                />
             <//>
         <//>
     `;
+}
+
+/** A field for a whole number that may be empty; it is needed if that of its `partner`, the name of another field, is not. */
+function NumberField({ name, label, value, hint, least = 1, most = MOST_DEVICES, partner, missing }) {
+    const complaint = (text) => {
+        if (text.trim() === "") {
+            const isNeeded = partner !== undefined && document.getElementById(`field-${partner}`).value.trim() !== "";
+            return isNeeded ? HALT_NEEDS_BOTH : null;
+        }
+        const isRight = /^\d+$/.test(text.trim()) && Number(text) >= least && Number(text) <= most;
+        const range = most === MOST_DEVICES ? `from ${least} on` : `from ${least} to ${most}`;
+        return isRight ? null : `“${label}” must be a whole number ${range}.`;
+    };
+    return html`<${TextField} inputmode="numeric" autocomplete="off" ...${{ name, label, value, hint, complaint, missing }} />`;
 }
 
 /** What the hours mean, in words, and whether it is one of them. */
@@ -103,12 +162,6 @@ function echoOf(text, zone) {
         return `${sentence} This browser does not know that time zone.`;
     }
     return `${sentence} There it is ${clock.text} now, which is ${isWithin(windows, clock) ? "one of these hours" : "none of these hours"}.`;
-}
-
-function wrongNumber(label, value, least, most) {
-    const number = Number(value);
-    const isRight = /^\d+$/.test(value.trim()) && number >= least && number <= most;
-    return isRight ? null : `${label} must be a whole number ${most === MOST_DEVICES ? `from ${least} on` : `from ${least} to ${most}`}.`;
 }
 
 function read(values) {
