@@ -56,7 +56,7 @@ CREATE TABLE device_presence (
     last_access_at INTEGER NOT NULL
 ) STRICT;
 
--- Devices that asked to be let in and wait for a person: one row for each MAC address and key.
+-- Devices that asked to be let in and wait for a person, or were rejected: one row for each MAC address and key.
 CREATE TABLE registrations (
     -- The order in which they came.
     id INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -70,13 +70,15 @@ CREATE TABLE registrations (
     key_fingerprint BLOB NOT NULL CHECK (length(key_fingerprint) = 32),
     -- What the device reported: a JSON object.
     metadata TEXT NOT NULL CHECK (json_valid(metadata)),
-    -- When it last asked; written with the batch of what polls report.
+    -- When it last asked; written with the batch of what polls report. What it asks once it is rejected is not noted.
     last_appeared_at INTEGER NOT NULL,
+    -- When a person rejected it. NULL: it waits.
+    rejected_at INTEGER,
     UNIQUE (mac_key, key_fingerprint)
 ) STRICT;
 
--- Of too many registrations, those go that have not appeared for the longest time.
-CREATE INDEX registrations_by_last_appearance ON registrations (last_appeared_at);
+-- Of too many registrations, those go that were rejected, and then those that have not appeared for the longest time.
+CREATE INDEX registrations_by_worth ON registrations (rejected_at IS NULL, last_appeared_at);
 
 -- Stored packages. Each row has its file; the file is there before the row and goes after it.
 CREATE TABLE packages (

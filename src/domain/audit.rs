@@ -29,6 +29,8 @@ named!(
     Action, "action":
     /// A device's registration was accepted.
     AcceptDevice = "device.accept",
+    /// A device's registration was rejected.
+    RejectDevice = "registration.reject",
     /// A package was uploaded.
     UploadPackage = "package.upload",
     /// An upload that can be resumed was begun.

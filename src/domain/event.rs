@@ -51,6 +51,8 @@ named! {
     GroupResumed = "group.resumed",
     /// A device asks to be let in for the first time.
     RegistrationWaiting = "registration.waiting",
+    /// A person rejected a device that asked to be let in.
+    RegistrationRejected = "registration.rejected",
     /// A package was uploaded.
     PackageUploaded = "package.uploaded",
     /// A package was deleted.
@@ -213,6 +215,12 @@ impl Event {
     pub fn registration_waiting(mac_address: &MacAddress, key: KeyFingerprint) -> Self {
         let data = json!({ "mac_address": mac_address.as_str(), "key_fingerprint": key.to_string() });
         Self::new(EventType::RegistrationWaiting, data)
+    }
+
+    /// A person rejected a device that asked to be let in with this key.
+    pub fn registration_rejected(mac_address: &MacAddress, key: KeyFingerprint) -> Self {
+        let data = json!({ "mac_address": mac_address.as_str(), "key_fingerprint": key.to_string() });
+        Self::new(EventType::RegistrationRejected, data)
     }
 
     /// A package was uploaded.

@@ -17,7 +17,7 @@ use super::resolver::{Decision, Obstacle, Plan, obstacles};
 use super::rollout::Hold;
 use super::{
     CheckedPackage, DeviceId, DeviceReport, FoundDamage, GroupId, GroupState, KeyFingerprint, MacAddress, Metadata,
-    PackageId, Registration, Timestamp, keys,
+    PackageId, Registration, RegistrationState, Timestamp, keys,
 };
 
 /// How many attempts of one address to be let in an explanation names.
@@ -195,13 +195,15 @@ pub enum Finding {
     },
 }
 
-/// A device that waits to be accepted.
+/// A device that asks to be accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
     /// Which key it has.
     pub fingerprint: KeyFingerprint,
-    /// When it last asked.
+    /// When it last asked; once it is rejected that is not noted.
     pub last_appeared: Timestamp,
+    /// Whether it waits or was rejected.
+    pub state: RegistrationState,
 }
 
 /// A package on the way to the target.
@@ -241,7 +243,7 @@ pub enum Part {
 
 impl From<&(Registration, KeyFingerprint)> for Waiting {
     fn from((registration, fingerprint): &(Registration, KeyFingerprint)) -> Self {
-        Self { fingerprint: *fingerprint, last_appeared: registration.last_appeared }
+        Self { fingerprint: *fingerprint, last_appeared: registration.last_appeared, state: registration.state }
     }
 }
 

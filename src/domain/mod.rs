@@ -50,7 +50,7 @@ pub use integrity::{CheckedPackage, Damage, FoundDamage, Pace, PackageState, Scr
 pub use metadata::{Metadata, MetadataValue, keys};
 pub use package::{Package, PackageDescription, Sha256Digest, StorageDirectory, StorageLimits, Submission};
 pub use policy::Policy;
-pub use registration::{KeyFingerprint, Registration};
+pub use registration::{KeyFingerprint, Registration, RegistrationState};
 pub use scope::{Scope, Scopes};
 pub use search::{Search, Searched};
 pub use timestamp::Timestamp;

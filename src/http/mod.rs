@@ -31,9 +31,9 @@ use warp::http::Method;
 use crate::auth::Keys;
 use crate::domain::Action::{
     AcceptDevice, AssignDevices, BeginUpload, ChangeGroupDevices, ContinueUpload, CreateGroup, DeleteGroup,
-    DeletePackage, DiscardUpload, GrantToken, IntrospectToken, LogOut, ReleaseDevice, RemoveDevices, ResumeGroup,
-    RevokeToken, SetDeviceName, SetGroupMetadata, SetGroupPackages, SetGroupPolicy, SetGroupRollout, SetPassword,
-    UploadPackage,
+    DeletePackage, DiscardUpload, GrantToken, IntrospectToken, LogOut, RejectDevice, ReleaseDevice, RemoveDevices,
+    ResumeGroup, RevokeToken, SetDeviceName, SetGroupMetadata, SetGroupPackages, SetGroupPolicy, SetGroupRollout,
+    SetPassword, UploadPackage,
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
 use crate::domain::downloads::DownloadLimits;
@@ -60,8 +60,8 @@ use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, 
 pub use host::Addresses;
 pub use management::decision::DecisionReply;
 use management::{
-    attempts, audit, decision, device_changes, devices, fleet, group_overview, groups, package_overview, packages,
-    preview, registrations, rollouts, session, status, tus, uploads, webhooks,
+    admissions, attempts, audit, decision, device_changes, devices, fleet, group_overview, groups, package_overview,
+    packages, preview, registrations, rollouts, session, status, tus, uploads, webhooks,
 };
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
@@ -222,6 +222,9 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/webhooks", [on(GET, Management(ReadOnly), webhooks::list)]),
         at("/api/tender/v1/packages", [on(GET, Management(ReadOnly), package_overview::list)]),
         at("/api/tender/v1/packages/{package}", [on(GET, Management(ReadOnly), package_overview::show)]),
+        at("/api/tender/v1/registrations", [on(GET, Management(ReadOnly), admissions::list)]),
+        at("/api/tender/v1/registrations/accept", [on(POST, Change(ReadWrite, AcceptDevice), admissions::accept)]),
+        at("/api/tender/v1/registrations/reject", [on(POST, Change(ReadWrite, RejectDevice), admissions::reject)]),
         at("/api/tender/v1/overview", [on(GET, Management(ReadOnly), fleet::overview)]),
         at("/api/tender/v1/devices", [on(GET, Management(ReadOnly), fleet::list)]),
         at("/api/tender/v1/devices/assign", [on(POST, Change(ReadWrite, AssignDevices), device_changes::assign)]),

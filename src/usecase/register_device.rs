@@ -1,4 +1,4 @@
-//! A device asks to be let in, and a person lets it in.
+//! A device asks to be let in, and a person lets it in or rejects it.
 
 use std::sync::Arc;
 
@@ -8,7 +8,10 @@ use tokio::sync::Semaphore;
 use super::hear_device::hear_device;
 use super::hold_back::{Asking, HoldBack};
 use crate::auth::{Keys, PublicKey, device_token};
-use crate::domain::{Deed, DeviceId, DeviceReport, Event, KeyFingerprint, MacKey, Registration, Timestamp};
+use crate::domain::{
+    Deed, DeviceId, DeviceReport, Event, KeyFingerprint, MacKey, Registration, RegistrationState, Timestamp,
+};
+use crate::store::registrations::Rejection;
 use crate::store::{Assignment, Speaker, Store, StoreError, Utterance, audit, devices, events, registrations};
 
 /// The longest request that is kept as a registration: anybody can make one.
@@ -36,7 +39,7 @@ pub struct AuthorizationRequest {
 pub enum Authorization {
     /// The device is registered with this key; here is its token.
     Granted(String),
-    /// A person must accept it first.
+    /// A person must accept it first, also if one has rejected it.
     Pending,
     /// The device is not registered, and its request is longer than [`REGISTRATION_LIMIT_BYTES`].
     TooLong,
@@ -83,8 +86,14 @@ pub async fn authorize(
     // Before anything is written: a registration costs more than an answer.
     let is_surplus = !hold_back.wait(Asking::Device(fingerprint), store.clock().steady()).await;
     let mac_key = report.mac_address.key();
-    let known = store.read(move |connection| devices::find_known(connection, &mac_key)).await?;
-    if known.is_some_and(|known| known.key_fingerprint == Some(fingerprint)) {
+    let looking = store.read(move |connection| {
+        let known = devices::find_known(connection, &mac_key)?;
+        let is_accepted = known.is_some_and(|known| known.key_fingerprint == Some(fingerprint));
+        let is_rejected = !is_accepted && registrations::is_rejected(connection, &mac_key, fingerprint)?;
+        Ok::<_, StoreError>((is_accepted, is_rejected))
+    });
+    let (is_accepted, is_rejected) = looking.await?;
+    if is_accepted {
         let clock_skew_seconds = arrived.map(|arrived| arrived.seconds_until(device_time));
         let speaker = Speaker { mac_key: report.mac_address.key(), device: None };
         let heard = hear_device(store, &speaker, Utterance::Authorization { clock_skew_seconds }).await?;
@@ -93,6 +102,10 @@ pub async fn authorize(
             let holder = device_token::Holder { mac_address: report.mac_address, device: Some(device) };
             return Ok(Authorization::Granted(device_token::issue(keys, &holder, store.clock().steady())?));
         }
+    }
+    // Nothing is noted of it, so that it costs no flash to be asked by somebody who is not wanted.
+    if is_rejected {
+        return Ok(Authorization::Pending);
     }
     if is_too_long {
         return Ok(Authorization::TooLong);
@@ -122,26 +135,64 @@ async fn note_registration(
         return Ok(());
     }
     let DeviceReport { mac_address, metadata } = report;
-    let registration = Registration { mac_address, public_key, metadata, last_appeared: now };
+    let state = RegistrationState::Pending;
+    let registration = Registration { mac_address, public_key, metadata, last_appeared: now, state };
     let presence = store.presence().clone();
     store.write(move |tx| registrations::put(tx, &presence, registration, fingerprint)).await
 }
 
-/// Lets in the device that registered with this MAC address and key; `None` if none did.
+/// Why nobody was let in or rejected: nothing was changed.
+#[derive(Debug, thiserror::Error)]
+pub enum JudgementError {
+    /// There is no registration of this MAC address and key, or of one of several.
+    #[error("the specified registration request does not exist")]
+    NoSuchRegistration,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Lets in the devices that registered with these MAC addresses and keys, those that were rejected, too: all of them or none.
+/// They are returned in the same order.
 pub async fn accept(
     store: &Store,
-    mac_key: MacKey,
-    fingerprint: KeyFingerprint,
+    registrations: Vec<(MacKey, KeyFingerprint)>,
     deed: Deed,
-) -> Result<Option<DeviceId>, StoreError> {
+) -> Result<Vec<DeviceId>, JudgementError> {
     let presence = store.presence().clone();
     let accepting = store.write(move |tx| {
-        let Some(registration) = registrations::take(tx, &presence, &mac_key, fingerprint)? else { return Ok(None) };
-        let device = devices::accept(tx, &registration, fingerprint)?;
-        let detail = format!("{} with the key {fingerprint}", registration.mac_address);
-        audit::append(tx, &deed.done(format!("device/{device}")).with(detail))?;
-        events::tell(tx, Event::device_accepted(device, &registration.mac_address, fingerprint))?;
-        Ok(Some(device))
+        let accept_one = |(mac_key, fingerprint): (MacKey, KeyFingerprint)| {
+            let registration = registrations::take(tx, &presence, &mac_key, fingerprint)?;
+            let registration = registration.ok_or(JudgementError::NoSuchRegistration)?;
+            let device = devices::accept(tx, &registration, fingerprint)?;
+            let detail = format!("{} with the key {fingerprint}", registration.mac_address);
+            audit::append(tx, &deed.clone().done(format!("device/{device}")).with(detail))?;
+            events::tell(tx, Event::device_accepted(device, &registration.mac_address, fingerprint))?;
+            Ok(device)
+        };
+        registrations.into_iter().map(accept_one).collect()
     });
     accepting.await
+}
+
+/// Rejects the devices that registered with these MAC addresses and keys: all of them or none. Those that were before stay so.
+pub async fn reject(
+    store: &Store,
+    registrations: Vec<(MacKey, KeyFingerprint)>,
+    deed: Deed,
+) -> Result<(), JudgementError> {
+    let rejecting = store.write(move |tx| {
+        for (mac_key, fingerprint) in registrations {
+            let mac_address = match registrations::reject(tx, &mac_key, fingerprint)? {
+                Rejection::Done(mac_address) => mac_address,
+                Rejection::Known => continue,
+                Rejection::NotFound => return Err(JudgementError::NoSuchRegistration),
+            };
+            let entry = deed.clone().done(format!("registration/{mac_address}"));
+            audit::append(tx, &entry.with(format!("with the key {fingerprint}")))?;
+            events::tell(tx, Event::registration_rejected(&mac_address, fingerprint))?;
+        }
+        Ok(())
+    });
+    rejecting.await
 }

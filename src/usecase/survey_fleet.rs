@@ -12,7 +12,9 @@ use super::planner::{GroupPlans, Planner};
 use super::track_progress::Tracker;
 use crate::domain::fleet::{Circumstances, DEFAULT_SILENT_AFTER, DeviceState, Overview, Prospect, RollCall};
 use crate::domain::resolver::Outcome;
-use crate::domain::{Device, DeviceId, DeviceReport, GroupId, GroupState, KeyFingerprint, Timestamp};
+use crate::domain::{
+    Device, DeviceId, DeviceReport, GroupId, GroupState, KeyFingerprint, RegistrationState, Timestamp,
+};
 use crate::store::devices::Report;
 use crate::store::fleet::{Filter, Order, Place};
 use crate::store::{Change, Store, StoreError, devices, fleet, groups, registrations};
@@ -203,7 +205,8 @@ impl FleetSurvey {
             let Some(device) = devices::find(connection, &presence, id)? else { return Ok(None) };
             let state = judge.state(report_of(&device), |group| groups::state(connection, group))?;
             let waiting = registrations::of_address(connection, &presence, &device.mac_address.key())?;
-            let waiting = waiting.into_iter().map(|(_, fingerprint)| fingerprint).collect();
+            let pending = waiting.into_iter().filter(|(found, _)| found.state == RegistrationState::Pending);
+            let waiting = pending.map(|(_, fingerprint)| fingerprint).collect();
             Ok(Some(Shown { device, state, waiting }))
         });
         reading.await

@@ -61,9 +61,9 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 }
 
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
-/// registration to accept or a device to remove is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
+/// registration to judge or a device to remove is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
 /// asks for its signature, a decision for an address, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 63] = [
+const MATRIX: [Row; 66] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -100,6 +100,9 @@ const MATRIX: [Row; 63] = [
     row("POST", "/api/tender/v1/uploads/{upload}/package", UPLOADERS, 404),
     row("GET", "/api/tender/v1/packages", READ, 200),
     row("GET", "/api/tender/v1/packages/{package}", READ, 200),
+    row("GET", "/api/tender/v1/registrations", READ, 200),
+    row("POST", "/api/tender/v1/registrations/accept", WRITE, 404),
+    row("POST", "/api/tender/v1/registrations/reject", WRITE, 404),
     row("GET", "/api/tender/v1/overview", READ, 200),
     row("GET", "/api/tender/v1/devices", READ, 200),
     row("POST", "/api/tender/v1/devices/assign", WRITE, 200),
@@ -230,6 +233,10 @@ impl Installation {
                 | "/api/tender/v1/groups/{group}/resume"
                 | "/api/tender/v1/devices/{device}/release",
             ) => request.json(&json!({})),
+            (_, "/api/tender/v1/registrations/accept" | "/api/tender/v1/registrations/reject") => {
+                let nobody = json!({ "mac_address": "nobody", "key_fingerprint": "00".repeat(32) });
+                request.json(&json!({ "registrations": [nobody] }))
+            }
             (_, "/api/tender/v1/devices/assign") => {
                 request.json(&json!({ "devices": [self.device_id], "group": self.group }))
             }

@@ -1,5 +1,7 @@
 //! Devices ask to be let in, and people let them in: `auth/device`, `auth/pending`, `auth/register`.
 
+mod judging;
+
 use std::time::Duration;
 
 use base64::Engine;

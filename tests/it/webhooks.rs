@@ -24,11 +24,11 @@ use crate::harness::{TestServer, assert_fields, eventually};
 const SECRET: &str = "shared with the receiver";
 const MAC: &str = "00:11:22:33:44:55";
 
-async fn receiver() -> Receiver {
+pub async fn receiver() -> Receiver {
     Receiver::answering(&json!({})).await
 }
 
-fn webhook(url: &str) -> WebhookConfig {
+pub fn webhook(url: &str) -> WebhookConfig {
     let key = WebhookKey::parse(&Secret::parse(SECRET).unwrap()).unwrap();
     WebhookConfig { url: HttpUrl::parse(url).unwrap(), key, events: EventFilter::all(), batch: None }
 }
@@ -52,11 +52,11 @@ async fn server_limited(receiver: &Receiver, limit: impl FnOnce(&mut WebhookLimi
     .await
 }
 
-async fn server_with(webhook: WebhookConfig) -> TestServer {
+pub async fn server_with(webhook: WebhookConfig) -> TestServer {
     TestServer::start_with(|config| configure(config, vec![webhook])).await
 }
 
-fn event(question: &Question) -> Value {
+pub fn event(question: &Question) -> Value {
     serde_json::from_str(&question.body).unwrap()
 }
 
@@ -65,7 +65,7 @@ fn types(receiver: &Receiver) -> Vec<String> {
     receiver.questions().iter().map(|question| event(question)["type"].as_str().unwrap().to_owned()).collect()
 }
 
-async fn come(receiver: &Receiver, expected: &[&str]) {
+pub async fn come(receiver: &Receiver, expected: &[&str]) {
     eventually(&format!("{expected:?}"), || types(receiver).len() >= expected.len()).await;
     assert_eq!(types(receiver), expected);
 }

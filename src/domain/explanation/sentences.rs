@@ -9,7 +9,7 @@ use super::{Considered, Finding, Part, PathStep, Waiting};
 use crate::domain::attempt::{Attempt, AttemptStage};
 use crate::domain::resolver::Obstacle;
 use crate::domain::rollout::Hold;
-use crate::domain::{ByteSize, MetadataValue, PackageState, Timestamp, keys};
+use crate::domain::{ByteSize, MetadataValue, PackageState, RegistrationState, Timestamp, keys};
 
 /// Longer values are cut in their middle: hashes differ at both ends.
 const LONGEST_VALUE: usize = 24;
@@ -255,8 +255,12 @@ fn so_far(f: &mut Formatter<'_>, attempt: &Attempt) -> fmt::Result {
 
 /// With which keys somebody waits.
 fn with_keys(waiting: &[Waiting]) -> String {
-    let keys = waiting.iter().map(|Waiting { fingerprint, last_appeared }| {
-        format!("with the key {}, last heard at {}", short(&fingerprint.to_string()), date(*last_appeared))
+    let keys = waiting.iter().map(|Waiting { fingerprint, last_appeared, state }| {
+        let key = short(&fingerprint.to_string());
+        match state {
+            RegistrationState::Pending => format!("with the key {key}, last heard at {}", date(*last_appeared)),
+            RegistrationState::Rejected => format!("with the key {key}, which a person has rejected"),
+        }
     });
     keys.collect::<Vec<_>>().join(", and ")
 }

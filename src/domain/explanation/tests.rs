@@ -11,7 +11,7 @@ fn mac_address() -> MacAddress {
 }
 
 fn waiting(first_byte: u8) -> Waiting {
-    Waiting { fingerprint: KeyFingerprint([first_byte; 32]), last_appeared: NOON }
+    Waiting { fingerprint: KeyFingerprint([first_byte; 32]), last_appeared: NOON, state: RegistrationState::Pending }
 }
 
 fn step(package: i64, version: &str) -> PathStep {
@@ -59,6 +59,10 @@ fn every_finding_has_its_sentence() {
             Finding::Waits { waiting: vec![waiting(0xa1), waiting(0xb2)] },
             "No person has accepted it: it waits with the key a1a1a1a1a1a1…a1a1a1, last heard at 2027-01-15T12:00:00Z, and \
              with the key b2b2b2b2b2b2…b2b2b2, last heard at 2027-01-15T12:00:00Z.",
+        ),
+        (
+            Finding::Waits { waiting: vec![Waiting { state: RegistrationState::Rejected, ..waiting(0xa1) }] },
+            "No person has accepted it: it waits with the key a1a1a1a1a1a1…a1a1a1, which a person has rejected.",
         ),
         (Finding::Accepted { waiting: vec![] }, "A person has accepted it."),
         (

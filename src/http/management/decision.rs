@@ -115,8 +115,9 @@ fn data(finding: &Finding) -> Value {
         Finding::Known { mac_address, device } => json!({ "mac_address": mac_address.as_str(), "device": device }),
         Finding::Hypothetical => json!({}),
         Finding::Waits { waiting } | Finding::Accepted { waiting } => {
-            let waiting = waiting.iter().map(|Waiting { fingerprint, last_appeared }| {
-                json!({ "fingerprint": fingerprint.to_string(), "last_appeared": Moment(*last_appeared) })
+            let waiting = waiting.iter().map(|Waiting { fingerprint, last_appeared, state }| {
+                let last_appeared = Moment(*last_appeared);
+                json!({ "fingerprint": fingerprint.to_string(), "last_appeared": last_appeared, "state": state.name() })
             });
             json!({ "waiting": waiting.collect::<Vec<_>>() })
         }

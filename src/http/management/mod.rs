@@ -1,5 +1,6 @@
 //! What people and scripts call: the frozen API of the reference server, and what tender has beside it.
 
+pub mod admissions;
 pub mod attempts;
 pub mod audit;
 pub mod decision;

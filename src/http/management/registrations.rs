@@ -14,7 +14,7 @@ use crate::http::guard::Operator;
 use crate::http::reply::{self, Date};
 use crate::http::request::Request;
 use crate::store::registrations;
-use crate::usecase::register_device;
+use crate::usecase::register_device::{self, JudgementError};
 
 /// A registration on the wire: exactly these fields.
 #[derive(Serialize)]
@@ -46,7 +46,7 @@ struct AcceptBody {
 
 /// `GET /api/v1/auth/pending`
 ///
-/// - 200: all registrations that nobody has accepted
+/// - 200: all registrations that nobody has accepted or rejected
 pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
     let presence = api.store.presence().clone();
     let pending = api.store.read(move |connection| registrations::list(connection, &presence)).await?;
@@ -57,13 +57,16 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 ///
 /// - 200: the device is let in, with this key
 /// - 400: the body is not what it should be
-/// - 404: no device with this MAC address and key waits
+/// - 404: no device with this MAC address and key has asked to be
 pub async fn accept(api: Arc<Api>, deed: Deed, (): (), mut request: Request) -> Result<Response, ApiError> {
     let body: AcceptBody = request.body.read_json(BODY_LIMIT_BYTES).await?;
     let not_found = || ApiError::NotFound("the specified registration request does not exist");
     // What is no MAC address or no key cannot have registered.
     let mac_key = MacAddress::parse(&body.mac_address).map_err(|_| not_found())?.key();
     let fingerprint = PublicKey::from_pem(&body.public_key).map_err(|_| not_found())?.fingerprint();
-    let device = register_device::accept(&api.store, mac_key, fingerprint, deed).await?;
-    device.map(|_| reply::done()).ok_or_else(not_found)
+    match register_device::accept(&api.store, vec![(mac_key, fingerprint)], deed).await {
+        Ok(_) => Ok(reply::done()),
+        Err(JudgementError::NoSuchRegistration) => Err(not_found()),
+        Err(JudgementError::Store(error)) => Err(error.into()),
+    }
 }

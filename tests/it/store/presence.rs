@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tender::domain::{
-    Action, Actor, ActorKind, Deed, Device, KeyFingerprint, MacAddress, Metadata, Registration, Timestamp,
+    Action, Actor, ActorKind, Deed, Device, KeyFingerprint, MacAddress, Metadata, Registration, RegistrationState,
+    Timestamp,
 };
 use tender::store::{Change, Speaker, Utterance, devices, registrations};
 use tender::usecase::register_device;
@@ -27,13 +28,14 @@ async fn accept_device(place: &Place) {
         public_key: "pem".to_owned(),
         metadata: reporting("v0"),
         last_appeared: place.store.clock().now(),
+        state: RegistrationState::Pending,
     };
     let presence = place.store.presence().clone();
     place.store.write(move |tx| registrations::put(tx, &presence, registration, FINGERPRINT)).await.unwrap();
     let actor = Actor::new(ActorKind::User, "somebody");
     let deed = Deed { actor, address: None, action: Action::AcceptDevice };
-    let accepted = register_device::accept(&place.store, mac_address().key(), FINGERPRINT, deed).await.unwrap();
-    assert!(accepted.is_some());
+    let accepted = register_device::accept(&place.store, vec![(mac_address().key(), FINGERPRINT)], deed).await.unwrap();
+    assert_eq!(accepted.len(), 1);
 }
 
 /// The device reports this version now.
