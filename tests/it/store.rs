@@ -61,7 +61,7 @@ fn copy_with_rows(place: &Place, path: &Path) -> Connection {
             "INSERT INTO groups VALUES (1, 0, '{}', 'no_update,');
              INSERT INTO devices VALUES (1, 'k1', 'k1', 'n', 'pem', zeroblob(32), '{}', '{}', 1, 0);
              INSERT INTO device_presence VALUES (1, 0);
-             INSERT INTO registrations VALUES (1, 'k1', 'k1', 'pem', zeroblob(32), '{}', 0);
+             INSERT INTO registrations VALUES (1, 'k1', 'k1', 'pem', zeroblob(32), '{}', 0, NULL);
              INSERT INTO packages VALUES (1, 0, zeroblob(32), 1, 'u1', NULL, '{}');
              INSERT INTO artifacts VALUES (1, '{}');
              INSERT INTO package_integrity VALUES (1, 0, NULL, NULL, NULL);
@@ -94,7 +94,7 @@ async fn rows_that_make_no_sense_cannot_be_written() {
         "INSERT INTO device_presence VALUES (99, 0)",
         "UPDATE device_presence SET last_access_at = NULL",
         // One registration for each MAC address and key.
-        "INSERT INTO registrations VALUES (2, 'k1', 'K1', 'pem', zeroblob(32), '{}', 0)",
+        "INSERT INTO registrations VALUES (2, 'k1', 'K1', 'pem', zeroblob(32), '{}', 0, NULL)",
         "UPDATE registrations SET key_fingerprint = x'00'",
         "UPDATE registrations SET metadata = ''",
         // Packages are files with contents.

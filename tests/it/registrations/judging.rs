@@ -188,7 +188,6 @@ async fn a_rejected_device_asks_in_vain_and_writes_nothing() {
         let mut verbose = device.authorization_body();
         verbose["metadata"]["note"] = "x".repeat(8 * 1024).into();
         device.authorize_with(&verbose).await.error(401);
-        server.beside().store.close().await;
         assert_eq!(commits(), before);
         assert_eq!(admin.pending().await, Vec::<Value>::new());
         let rejected = page(&admin, &[("state", "rejected")]).await;
