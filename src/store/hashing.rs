@@ -1,13 +1,12 @@
 //! SHA-256 of what an upload brings, made while it is written: either takes its time, and most machines have two cores.
 
 use std::io;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
+use tokio::sync::{mpsc, oneshot};
 
-use crate::domain::Sha256Digest;
+use super::resumable_hash::ResumableHash;
 
 /// Pieces that may wait to be hashed: what they hold bounds the memory of an upload.
 const WAITING_PIECES: usize = 8;
@@ -15,33 +14,46 @@ const WAITING_PIECES: usize = 8;
 /// A hash in the making, on a thread of its own. Dropped, it is given up.
 #[derive(Debug)]
 pub(super) struct Hashing {
-    pieces: SyncSender<Bytes>,
-    thread: JoinHandle<Sha256Digest>,
+    orders: mpsc::Sender<Order>,
+}
+
+#[derive(Debug)]
+enum Order {
+    Add(Bytes),
+    Tell(oneshot::Sender<ResumableHash>),
 }
 
 impl Hashing {
-    /// Of nothing so far.
-    pub(super) fn begin() -> io::Result<Self> {
-        let (pieces, arriving) = sync_channel::<Bytes>(WAITING_PIECES);
-        let thread = thread::Builder::new().name("upload-hash".into()).spawn(move || {
-            let mut hash = Sha256::new();
-            for piece in arriving {
-                hash.update(&piece);
+    /// Goes on from here.
+    pub(super) fn begin(mut hash: ResumableHash) -> io::Result<Self> {
+        let (orders, mut arriving) = mpsc::channel(WAITING_PIECES);
+        thread::Builder::new().name("upload-hash".into()).spawn(move || {
+            let mut batch = Vec::with_capacity(WAITING_PIECES);
+            // All that wait are taken at once: being woken for each would take longer than hashing it.
+            while arriving.blocking_recv_many(&mut batch, WAITING_PIECES) > 0 {
+                for order in batch.drain(..) {
+                    match order {
+                        Order::Add(piece) => hash.update(&piece),
+                        // Who is gone does not want to know.
+                        Order::Tell(reply) => drop(reply.send(hash.clone())),
+                    }
+                }
             }
-            Sha256Digest(hash.finalize().into())
         })?;
-        Ok(Self { pieces, thread })
+        Ok(Self { orders })
     }
 
     /// Adds a piece. Blocks while too many wait.
     pub(super) fn update(&self, piece: Bytes) {
         // It fails only if hashing panicked, which the end tells.
-        let _ = self.pieces.send(piece);
+        let _ = self.orders.blocking_send(Order::Add(piece));
     }
 
-    /// The hash of all pieces. Blocks.
-    pub(super) fn finish(self) -> io::Result<Sha256Digest> {
-        drop(self.pieces);
-        self.thread.join().map_err(|_| io::Error::other("hashing an upload ended early"))
+    /// The hash of all pieces so far. Blocks.
+    pub(super) fn so_far(&self) -> io::Result<ResumableHash> {
+        let (reply, told) = oneshot::channel();
+        // Likewise.
+        let _ = self.orders.blocking_send(Order::Tell(reply));
+        told.blocking_recv().map_err(|_| io::Error::other("hashing an upload ended early"))
     }
 }

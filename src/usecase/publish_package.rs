@@ -16,15 +16,11 @@ use crate::store::{
 /// Pieces that may wait for the disk; what they hold bounds the memory of an upload.
 const WAITING_PIECES: usize = 8;
 
-enum Piece {
-    Bytes(Bytes),
-    End,
-}
-
 /// A file that is being received. Dropping it before [`Receiving::finish`] leaves nothing behind.
 #[derive(Debug)]
 pub struct Receiving {
-    pieces: mpsc::Sender<Piece>,
+    /// `None` says that all have come.
+    pieces: mpsc::Sender<Option<Bytes>>,
     writing: JoinHandle<Result<Option<StagedFile>, StoreError>>,
 }
 
@@ -34,10 +30,14 @@ impl Receiving {
         let (pieces, mut arriving) = mpsc::channel(WAITING_PIECES);
         let writing = tokio::task::spawn_blocking(move || {
             let mut upload = folder.begin_upload()?;
-            while let Some(piece) = arriving.blocking_recv() {
-                match piece {
-                    Piece::Bytes(bytes) => upload.write(bytes)?,
-                    Piece::End => return upload.finish().map(Some),
+            let mut batch = Vec::with_capacity(WAITING_PIECES);
+            // All that wait are taken at once, so that whoever brings them is woken once.
+            while arriving.blocking_recv_many(&mut batch, WAITING_PIECES) > 0 {
+                for piece in batch.drain(..) {
+                    match piece {
+                        Some(bytes) => upload.write(bytes)?,
+                        None => return upload.finish().map(Some),
+                    }
                 }
             }
             Ok(None)
@@ -47,13 +47,13 @@ impl Receiving {
 
     /// Adds a piece, waiting for the disk if it is behind. `false`: writing failed, and [`Receiving::finish`] says why.
     pub async fn push(&self, bytes: Bytes) -> bool {
-        self.pieces.send(Piece::Bytes(bytes)).await.is_ok()
+        self.pieces.send(Some(bytes)).await.is_ok()
     }
 
     /// No more pieces come: puts the file on disk.
     pub async fn finish(self) -> Result<StagedFile, StoreError> {
         // A failed send means that writing ended early; its own error tells more.
-        let _ = self.pieces.send(Piece::End).await;
+        let _ = self.pieces.send(None).await;
         drop(self.pieces);
         self.writing.await.map_err(|_| StoreError::Abandoned)??.ok_or(StoreError::Abandoned)
     }

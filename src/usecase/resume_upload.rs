@@ -323,18 +323,22 @@ impl Appending {
         let (orders, mut arriving) = mpsc::channel(WAITING_PIECES);
         let working = tokio::task::spawn_blocking(move || {
             let mut checksum = checksum.map(ChecksumAlgorithm::begin);
-            while let Some(order) = arriving.blocking_recv() {
-                match order {
-                    Order::Write(bytes) => {
-                        file.write(&bytes)?;
-                        if let Some(checksum) = &mut checksum {
-                            checksum.update(&bytes);
+            let mut batch = Vec::with_capacity(WAITING_PIECES);
+            // All that wait are taken at once, so that whoever brings them is woken once.
+            while arriving.blocking_recv_many(&mut batch, WAITING_PIECES) > 0 {
+                for order in batch.drain(..) {
+                    match order {
+                        Order::Write(bytes) => {
+                            if let Some(checksum) = &mut checksum {
+                                checksum.update(&bytes);
+                            }
+                            file.write(bytes)?;
                         }
-                    }
-                    Order::Sync(reply) => {
-                        let sum = checksum.as_ref().map(|checksum| checksum.clone().finish());
-                        // Whoever asked may be gone; what is on disk is on disk.
-                        let _ = reply.send((file.sync()?, sum));
+                        Order::Sync(reply) => {
+                            let sum = checksum.as_ref().map(|checksum| checksum.clone().finish());
+                            // Whoever asked may be gone; what is on disk is on disk.
+                            let _ = reply.send((file.sync()?, sum));
+                        }
                     }
                 }
             }
