@@ -104,3 +104,42 @@ impl Syncing {
         ended.and_then(Result::err).unwrap_or_else(|| io::Error::other("this file could not be put on disk before"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::OpenOptions;
+
+    use super::*;
+
+    #[test]
+    fn what_could_not_be_put_on_disk_is_never_taken_for_written() {
+        // Takes all, and cannot be put on disk.
+        let nowhere = OpenOptions::new().write(true).open("/dev/null").unwrap();
+        let mut file = GrowingFile::new(nowhere, 0);
+        file.write(b"little").unwrap();
+        assert!(file.sync().is_err());
+        let much = vec![0; usize::try_from(STEP_BYTES).unwrap()];
+        // Whether it is told while writing goes on is a matter of time.
+        let _ = (0..4).try_for_each(|_| file.write(&much));
+        assert!(file.sync().is_err());
+        assert!(file.sync().is_err(), "it is not told once only");
+        assert!(file.write(&much).is_err());
+    }
+
+    #[test]
+    fn what_was_written_is_there() {
+        let path = tempfile::NamedTempFile::new().unwrap().into_temp_path();
+        std::fs::write(&path, "begun, ").unwrap();
+        let mut file = GrowingFile::new(OpenOptions::new().append(true).open(&path).unwrap(), 7);
+        let much: Vec<u8> = (0..5_000_000_u32).flat_map(u32::to_le_bytes).collect();
+        for _ in 0..3 {
+            file.write(&much).unwrap();
+            file.sync().unwrap();
+        }
+        file.write(b"done").unwrap();
+        file.sync().unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        assert_eq!(whole.len() as u64, file.length_bytes());
+        assert!(whole == [b"begun, ".as_slice(), &much, &much, &much, b"done"].concat());
+    }
+}

@@ -8,8 +8,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::resumable_hash::ResumableHash;
 
-/// Pieces that may wait to be hashed: what they hold bounds the memory of an upload.
-const WAITING_PIECES: usize = 8;
+/// Chunks that may wait to be hashed: what they hold bounds the memory of an upload.
+const WAITING_CHUNKS: usize = 2;
 
 /// A hash in the making, on a thread of its own. Dropped, it is given up.
 #[derive(Debug)]
@@ -26,30 +26,26 @@ enum Order {
 impl Hashing {
     /// Goes on from here.
     pub(super) fn begin(mut hash: ResumableHash) -> io::Result<Self> {
-        let (orders, mut arriving) = mpsc::channel(WAITING_PIECES);
+        let (orders, mut arriving) = mpsc::channel(WAITING_CHUNKS);
         thread::Builder::new().name("upload-hash".into()).spawn(move || {
-            let mut batch = Vec::with_capacity(WAITING_PIECES);
-            // All that wait are taken at once: being woken for each would take longer than hashing it.
-            while arriving.blocking_recv_many(&mut batch, WAITING_PIECES) > 0 {
-                for order in batch.drain(..) {
-                    match order {
-                        Order::Add(piece) => hash.update(&piece),
-                        // Who is gone does not want to know.
-                        Order::Tell(reply) => drop(reply.send(hash.clone())),
-                    }
+            while let Some(order) = arriving.blocking_recv() {
+                match order {
+                    Order::Add(chunk) => hash.update(&chunk),
+                    // Who is gone does not want to know.
+                    Order::Tell(reply) => drop(reply.send(hash.clone())),
                 }
             }
         })?;
         Ok(Self { orders })
     }
 
-    /// Adds a piece. Blocks while too many wait.
-    pub(super) fn update(&self, piece: Bytes) {
+    /// Adds a chunk. Blocks while too many wait.
+    pub(super) fn update(&self, chunk: Bytes) {
         // It fails only if hashing panicked, which the end tells.
-        let _ = self.orders.blocking_send(Order::Add(piece));
+        let _ = self.orders.blocking_send(Order::Add(chunk));
     }
 
-    /// The hash of all pieces so far. Blocks.
+    /// The hash of all chunks so far. Blocks.
     pub(super) fn so_far(&self) -> io::Result<ResumableHash> {
         let (reply, told) = oneshot::channel();
         // Likewise.
