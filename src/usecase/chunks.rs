@@ -45,6 +45,8 @@ mod tests {
     use super::*;
 
     proptest! {
+        // Each is some megabytes.
+        #![proptest_config(ProptestConfig::with_cases(32))]
         #[test]
         fn chunks_are_the_pieces_in_a_row(
             lengths in prop::collection::vec(0..3 * CHUNK_BYTES, 0..12),
