@@ -3,6 +3,7 @@
 mod commands;
 mod delivery;
 mod queue;
+mod tls;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
