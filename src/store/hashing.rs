@@ -1,10 +1,10 @@
 //! SHA-256 of what an upload brings, made while it is written: either takes its time, and most machines have two cores.
 
 use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use bytes::Bytes;
-use tokio::sync::{mpsc, oneshot};
 
 use super::resumable_hash::ResumableHash;
 
@@ -14,21 +14,20 @@ const WAITING_CHUNKS: usize = 2;
 /// A hash in the making, on a thread of its own. Dropped, it is given up.
 #[derive(Debug)]
 pub(super) struct Hashing {
-    orders: mpsc::Sender<Order>,
+    orders: SyncSender<Order>,
 }
 
-#[derive(Debug)]
 enum Order {
     Add(Bytes),
-    Tell(oneshot::Sender<ResumableHash>),
+    Tell(SyncSender<ResumableHash>),
 }
 
 impl Hashing {
     /// Goes on from here.
     pub(super) fn begin(mut hash: ResumableHash) -> io::Result<Self> {
-        let (orders, mut arriving) = mpsc::channel(WAITING_CHUNKS);
+        let (orders, arriving) = sync_channel(WAITING_CHUNKS);
         thread::Builder::new().name("upload-hash".into()).spawn(move || {
-            while let Some(order) = arriving.blocking_recv() {
+            for order in arriving {
                 match order {
                     Order::Add(chunk) => hash.update(&chunk),
                     // Who is gone does not want to know.
@@ -42,14 +41,14 @@ impl Hashing {
     /// Adds a chunk. Blocks while too many wait.
     pub(super) fn update(&self, chunk: Bytes) {
         // It fails only if hashing panicked, which the end tells.
-        let _ = self.orders.blocking_send(Order::Add(chunk));
+        let _ = self.orders.send(Order::Add(chunk));
     }
 
     /// The hash of all chunks so far. Blocks.
     pub(super) fn so_far(&self) -> io::Result<ResumableHash> {
-        let (reply, told) = oneshot::channel();
+        let (reply, told) = sync_channel(1);
         // Likewise.
-        let _ = self.orders.blocking_send(Order::Tell(reply));
-        told.blocking_recv().map_err(|_| io::Error::other("hashing an upload ended early"))
+        let _ = self.orders.send(Order::Tell(reply));
+        told.recv().map_err(|_| io::Error::other("hashing an upload ended early"))
     }
 }

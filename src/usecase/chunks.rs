@@ -52,7 +52,7 @@ mod tests {
             lengths in prop::collection::vec(0..3 * CHUNK_BYTES, 0..12),
             kept in 0..2 * CHUNKS,
         ) {
-            let whole: Vec<u8> = (0..lengths.iter().sum::<usize>()).map(|number| (number * 31 >> 7) as u8).collect();
+            let whole: Vec<u8> = (0..lengths.iter().sum::<usize>()).map(|number| (number * 31 / 128) as u8).collect();
             let mut left = Bytes::from(whole.clone());
             let (mut chunks, mut gathered, mut in_use) = (Chunks::default(), Vec::new(), std::collections::VecDeque::new());
             for length in lengths {
