@@ -5,7 +5,8 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
 
-use crate::fleet::{self, Fleet, PACKAGES_OF_GROUP, copy};
+use crate::copy::Copy;
+use crate::fleet::{self, Fleet, PACKAGES_OF_GROUP};
 use crate::load::{self, Request};
 use crate::process::Server;
 use crate::table::{Row, median, milliseconds};
@@ -21,11 +22,9 @@ pub fn of_fleets(fleet: &Fleet) -> Vec<Row> {
 }
 
 fn of_fleet(fleet: &Fleet, devices: usize, limit: Option<Duration>) -> Vec<Row> {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    let data = folder.path().join("data");
-    copy(&fleet.data(), &data);
-    vary(&mut Connection::open(data.join("tender.sqlite")).unwrap(), devices);
-    let server = Server::tender(&data);
+    let copy = Copy::of(fleet);
+    vary(&mut copy.database(), devices);
+    let server = Server::tender(&copy.data());
     let authorization = format!("Authorization: Bearer token={}\r\n", fleet.operator_token);
     let ask = |path: &str| {
         let (reply, elapsed) = load::once(server.address, &Request::get(path, &authorization), 200);

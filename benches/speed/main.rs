@@ -8,13 +8,16 @@
 //!   update and devices that get none. The yardstick is one bare warp route which parses the same body as JSON and sends the
 //!   same bytes. The load generator is one thread of a third process, on the same processors: it takes its part of them from
 //!   both alike, which brings the ratio of replies nearer to 1 than the ratio of processor time.
+//!   And checks of groups that use all settings of a rollout, while all their devices' attempts go on, against the same checks
+//!   without any: two servers, in turn.
 //! - **authorization**: the same, for keys of 2048 and 4096 bits. The yardstick is the bare check of the same signatures with
 //!   the `rsa` crate on as many threads as there are processors.
 //! - **device list**: time from the request's first byte to the reply's last. The yardstick writes the same bytes from memory
 //!   with serde_json.
 //! - **preview**: what a policy would mean for a group of 100,000 devices at 21 versions, on a copy of the data.
 //! - **fleet**: pages of 100 devices of 10,000 and of 100,000, searched, filtered and sorted, and the fleet in numbers.
-//! - **start**: from making the process to its first answer, the database's pages being in the operating system's cache.
+//! - **start**: from making the process to its first answer, the database's pages being in the operating system's cache. And the
+//!   same with 100,000 more devices whose attempts are under way, which are taken up.
 //! - **memory**: resident memory as the kernel counts it, the program's own pages included. Peaks are the kernel's too, not
 //!   samples.
 //! - **writes**: commits that another connection sees while the fleet polls, and what goes to the write-ahead log when the
@@ -35,6 +38,7 @@
 
 mod bare_route;
 mod bare_sink;
+mod copy;
 mod downloads;
 mod fleet;
 mod fleet_pages;
@@ -44,6 +48,7 @@ mod nginx;
 mod preview;
 mod process;
 mod replies;
+mod rollouts;
 mod sink;
 mod table;
 mod uploads;
@@ -93,11 +98,13 @@ fn main() {
         }
     };
     part("checks", &|| replies::update_checks(&fleet));
+    part("checks", &|| rollouts::checks(&fleet));
     part("authorization", &|| replies::authorizations(&fleet));
     part("list", &|| replies::device_list(&fleet));
     part("preview", &|| preview::of_large_group(&fleet));
     part("fleet", &|| fleet_pages::of_fleets(&fleet));
     part("start", &|| replies::starts(&fleet));
+    part("start", &|| rollouts::starts(&fleet));
     part("memory", &|| memory::of_fleet(&fleet));
     part("memory", &|| uploads::memory(&fleet, options.upload_mebibytes));
     part("writes", &|| writes::of_one_flush(&fleet));

@@ -15,8 +15,8 @@ use crate::process::{Server, own_processor_time};
 use crate::table::{Row, mebibytes, median, microseconds, milliseconds};
 use crate::writes::Commits;
 
-const ROUND: Duration = Duration::from_secs(1);
-const CHECK_ROUNDS: usize = 12;
+pub const ROUND: Duration = Duration::from_secs(1);
+pub const CHECK_ROUNDS: usize = 12;
 const AUTHORIZATION_ROUNDS: usize = 5;
 const LIST_ROUNDS: usize = 7;
 const STARTS: usize = 9;
@@ -62,7 +62,7 @@ fn update_check(name: &str, ours: &Server, requests: &Arc<[Request]>, status: u1
 }
 
 /// How one side did in one round.
-struct Pace {
+pub struct Pace {
     per_second: f64,
     /// Seconds of processor time for one.
     processor: f64,
@@ -70,7 +70,7 @@ struct Pace {
 
 impl Pace {
     /// Of a server under a load.
-    fn of(server: &Server, load: impl FnOnce() -> Load) -> Self {
+    pub fn of(server: &Server, load: impl FnOnce() -> Load) -> Self {
         let before = server.processor_time();
         let load = load();
         let used = server.processor_time() - before;
@@ -79,7 +79,7 @@ impl Pace {
 }
 
 /// The lines of rounds that were run in turn: how many there were in a second, and what one cost.
-fn against(name: &str, yardstick: &str, pairs: &[[Pace; 2]]) -> [Row; 2] {
+pub fn against(name: &str, yardstick: &str, pairs: &[[Pace; 2]]) -> [Row; 2] {
     let middle = |value: &dyn Fn(&[Pace; 2]) -> f64| median(pairs.iter().map(value).collect());
     let each = |seconds| microseconds(Duration::from_secs_f64(seconds));
     [

@@ -29,7 +29,7 @@ named! {
     /// The device fetches it again and again; or it fetched all of it, and runs neither what it ran before nor what the package
     /// should bring.
     Failed = "failed",
-    /// It was not to be any more: the device is to install something else, or nothing, or runs something else by itself.
+    /// It was not to be any more: the device is to install something else, or nothing.
     Superseded = "superseded",
     /// The device was not heard of, or did not go on fetching.
     Expired = "expired",
@@ -121,6 +121,12 @@ pub struct LiveAttempt {
     moved: Timestamp,
     /// When the device had all of it, and how many bytes had been sent by then.
     fetched: Option<(Timestamp, u64)>,
+    /// When it began.
+    began: Timestamp,
+    /// The device ran something else by itself meanwhile.
+    has_strayed: bool,
+    /// The length of the longest package that it was about.
+    longest_bytes: u64,
 }
 
 /// What a device that asks for updates shows.
@@ -130,20 +136,24 @@ pub struct Sign<'a> {
     pub runs: &'a str,
     /// The package that it would get now, apart from all that holds it back for a while.
     pub next: Option<(GroupId, PackageId)>,
+    /// The version that this leads to; empty if it would get nothing.
+    pub target: &'a str,
 }
 
 impl LiveAttempt {
     /// One that begins; `steady` is now.
     pub fn new(attempt: Attempt, steady: Timestamp) -> Self {
-        Self { attempt, moved: steady, fetched: None }
+        let longest_bytes = attempt.step.length_bytes;
+        Self { attempt, moved: steady, fetched: None, began: steady, has_strayed: false, longest_bytes }
     }
 
     /// One that was begun before the start; `now` and `steady` are the same moment. What was fetched since it was written down
     /// is not known, but the time that it has taken counts: a gateway may be switched off every night.
     pub fn restored(attempt: Attempt, now: Timestamp, steady: Timestamp) -> Self {
-        let waited = attempt.fetched_at.unwrap_or(attempt.offered_at).until(now);
+        let before = |date: Timestamp| steady.saturating_sub(date.until(now));
+        let (began, moved) = (before(attempt.offered_at), before(attempt.fetched_at.unwrap_or(attempt.offered_at)));
         let fetched = attempt.fetched_at.map(|_| (steady, attempt.sent_bytes));
-        Self { attempt, moved: steady.saturating_sub(waited), fetched }
+        Self { moved, fetched, ..Self::new(attempt, began) }
     }
 
     /// What has come of it, if the device shows this now; `None`: it goes on.
@@ -153,10 +163,16 @@ impl LiveAttempt {
             return Some(AttemptOutcome::Succeeded);
         }
         if sign.runs != step.from_version {
-            // What says another version than its content does would be fetched for ever.
             let goes_on = sign.next.is_some_and(|(group, _)| group == step.group);
-            let is_mislabelled = self.fetched.is_some() && goes_on;
-            return Some(if is_mislabelled { AttemptOutcome::Failed } else { AttemptOutcome::Superseded });
+            return match self.fetched {
+                // What says another version than its content does would be fetched for ever.
+                Some(_) if goes_on => Some(AttemptOutcome::Failed),
+                // What says another version each time would have an attempt each time.
+                None if goes_on && sign.target == step.target => {
+                    self.is_stuck(steady).then_some(AttemptOutcome::Expired)
+                }
+                _ => Some(AttemptOutcome::Superseded),
+            };
         }
         if self.fetched.is_some_and(|(fetched, _)| fetched.until(steady) >= INSTALLATION_TIME) {
             return Some(AttemptOutcome::Reverted);
@@ -169,7 +185,19 @@ impl LiveAttempt {
 
     /// Whether it has not gone on for so long that nobody waits for it.
     pub fn is_stuck(&self, steady: Timestamp) -> bool {
-        self.moved.until(steady) >= PATIENCE
+        // With other packages there are always more bytes that are new.
+        let since = if self.has_strayed { self.began } else { self.moved };
+        since.until(steady) >= PATIENCE
+    }
+
+    /// The device runs something else by itself, and from there this is the step to the same target.
+    pub fn divert(&mut self, step: Step) {
+        if step.package != self.attempt.step.package {
+            self.attempt.fetched_bytes = 0;
+        }
+        self.longest_bytes = self.longest_bytes.max(step.length_bytes);
+        self.has_strayed = true;
+        self.attempt.step = step;
     }
 
     /// The package was offered once more.
@@ -195,7 +223,7 @@ impl LiveAttempt {
                 self.fetched = Some((steady, attempt.sent_bytes));
                 false
             }
-            None => attempt.sent_bytes >= whole.saturating_mul(MOST_FETCHES),
+            None => attempt.sent_bytes >= self.longest_bytes.saturating_mul(MOST_FETCHES),
         };
         is_round_and_round.then_some(AttemptOutcome::Failed)
     }

@@ -86,6 +86,14 @@ pub struct Proposal<'a> {
     pub rollout: &'a Rollout,
 }
 
+impl<'a> Sign<'a> {
+    /// Of a device that is to do what `proposal` says, if anything.
+    fn new(runs: &'a str, proposal: Option<&Proposal<'a>>) -> Self {
+        let next = proposal.map(|proposal| (proposal.group, proposal.package));
+        Self { runs, next, target: proposal.map_or("", |proposal| proposal.target) }
+    }
+}
+
 /// How far all devices are.
 #[derive(Debug, Clone, Default)]
 pub struct Progress {
@@ -189,7 +197,12 @@ impl Progress {
             return Some(hold);
         }
         match self.live.get_mut(device) {
-            Some(live) => live.offer(),
+            Some(live) => {
+                if live.attempt.step.from_version != runs {
+                    live.divert(step());
+                }
+                live.offer();
+            }
             None => self.begin(device, step(), moment),
         }
         None
@@ -197,9 +210,9 @@ impl Progress {
 
     /// A device shows what it runs. What became of its last attempt is noted.
     pub fn see(&mut self, device: DeviceId, runs: &str, proposal: Option<&Proposal<'_>>, moment: Moment) {
-        let next = proposal.map(|proposal| (proposal.group, proposal.package));
+        let sign = Sign::new(runs, proposal);
         if let Some(live) = self.live.get(device)
-            && let Some(outcome) = live.judge(Sign { runs, next }, moment.steady)
+            && let Some(outcome) = live.judge(sign, moment.steady)
         {
             self.end(device, outcome, moment.now);
         }
@@ -231,9 +244,11 @@ impl Progress {
     /// What holds a device back from what is proposed.
     pub fn hold(&self, device: DeviceId, proposal: &Proposal<'_>, now: Timestamp) -> Option<Hold> {
         let Proposal { group, package, target, rollout } = proposal;
-        let offered = self.live(device).map(|attempt| (attempt.step.group, attempt.step.package));
-        let is_trying = offered == Some((*group, *package));
         let failures = self.failures(*group, device, *package, target);
+        // One that runs something else by itself keeps its place, unless this package failed on it.
+        let is_trying = self.live(device).map(|attempt| &attempt.step).is_some_and(|step| {
+            step.group == *group && (step.package == *package || step.target == *target && failures.is_none())
+        });
         let under_way = self.live.count_in(*group);
         let nobody = (Tally::default(), Queue::default());
         let group = self.group(*group).filter(|group| group.target == *target);
@@ -261,7 +276,7 @@ impl Progress {
 
     /// What [`Progress::check`] would say, without anything becoming of it.
     pub fn rehearse(&self, device: DeviceId, runs: &str, proposal: &Proposal<'_>, moment: Moment) -> Option<Hold> {
-        let sign = Sign { runs, next: Some((proposal.group, proposal.package)) };
+        let sign = Sign::new(runs, Some(proposal));
         let is_over = self.live.get(device).is_some_and(|live| live.judge(sign, moment.steady).is_some());
         let is_known = !is_over
             && !self.has_fallen_back(device, runs, proposal, moment.now)

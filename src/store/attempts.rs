@@ -128,7 +128,9 @@ pub fn put(tx: &WriteTx<'_>, attempt: &Attempt) -> Result<(), StoreError> {
         "INSERT INTO attempts ({COLUMNS})
          SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16
          WHERE EXISTS (SELECT 1 FROM devices WHERE id = ?2)
-         ON CONFLICT (id) DO UPDATE SET offers = excluded.offers, fetched_bytes = excluded.fetched_bytes,
+         ON CONFLICT (id) DO UPDATE SET package_id = excluded.package_id, length_bytes = excluded.length_bytes,
+             from_version = excluded.from_version, to_version = excluded.to_version, path = excluded.path,
+             offers = excluded.offers, fetched_bytes = excluded.fetched_bytes,
              sent_bytes = excluded.sent_bytes, fetched_at = excluded.fetched_at, ended_at = excluded.ended_at,
              outcome = excluded.outcome"
     ))?;

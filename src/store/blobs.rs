@@ -24,6 +24,7 @@ use super::activity::{Activity, InFlight};
 use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
 use super::growing_file::GrowingFile;
 use super::hashing::Hashing;
+use super::resumable_hash::ResumableHash;
 use crate::domain::{Artifact, ArtifactKinds, Flaw, Package, Sha256Digest, StorageDirectory, examine, is_artifact};
 
 /// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
@@ -116,7 +117,7 @@ impl PackageFolder {
         let in_flight = InFlight::begin(&self.activity, uuid);
         let path = self.unfinished_path(uuid);
         let failed = |error| StoreError::file(&path, error);
-        let hash = Hashing::begin().map_err(failed)?;
+        let hash = Hashing::begin(ResumableHash::new()).map_err(failed)?;
         let file = private_file().create_new(true).open(&path).map_err(failed)?;
         let (file, unfinished) = (GrowingFile::new(file, 0), DeleteOnDrop(Some(path)));
         Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash, in_flight })
@@ -327,10 +328,9 @@ impl Upload {
     }
 
     /// Puts the complete file on disk. Blocks.
-    pub fn finish(self) -> Result<StagedFile, StoreError> {
-        let failed = |error| StoreError::file(self.unfinished.path(), error);
-        self.file.sync().map_err(failed)?;
-        let sha256 = self.hash.finish().map_err(failed)?;
+    pub fn finish(mut self) -> Result<StagedFile, StoreError> {
+        let hashed = self.file.sync().and_then(|()| self.hash.so_far());
+        let sha256 = hashed.map_err(|error| StoreError::file(self.unfinished.path(), error))?.finish();
         Ok(StagedFile {
             folder: self.folder,
             uuid: self.uuid,

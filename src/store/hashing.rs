@@ -2,46 +2,53 @@
 
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
-use crate::domain::Sha256Digest;
+use super::resumable_hash::ResumableHash;
 
-/// Pieces that may wait to be hashed: what they hold bounds the memory of an upload.
-const WAITING_PIECES: usize = 8;
+/// Chunks that may wait to be hashed: what they hold bounds the memory of an upload.
+const WAITING_CHUNKS: usize = 2;
 
 /// A hash in the making, on a thread of its own. Dropped, it is given up.
 #[derive(Debug)]
 pub(super) struct Hashing {
-    pieces: SyncSender<Bytes>,
-    thread: JoinHandle<Sha256Digest>,
+    orders: SyncSender<Order>,
+}
+
+enum Order {
+    Add(Bytes),
+    Tell(SyncSender<ResumableHash>),
 }
 
 impl Hashing {
-    /// Of nothing so far.
-    pub(super) fn begin() -> io::Result<Self> {
-        let (pieces, arriving) = sync_channel::<Bytes>(WAITING_PIECES);
-        let thread = thread::Builder::new().name("upload-hash".into()).spawn(move || {
-            let mut hash = Sha256::new();
-            for piece in arriving {
-                hash.update(&piece);
+    /// Goes on from here.
+    pub(super) fn begin(mut hash: ResumableHash) -> io::Result<Self> {
+        let (orders, arriving) = sync_channel(WAITING_CHUNKS);
+        thread::Builder::new().name("upload-hash".into()).spawn(move || {
+            for order in arriving {
+                match order {
+                    Order::Add(chunk) => hash.update(&chunk),
+                    // Who is gone does not want to know.
+                    Order::Tell(reply) => drop(reply.send(hash.clone())),
+                }
             }
-            Sha256Digest(hash.finalize().into())
         })?;
-        Ok(Self { pieces, thread })
+        Ok(Self { orders })
     }
 
-    /// Adds a piece. Blocks while too many wait.
-    pub(super) fn update(&self, piece: Bytes) {
+    /// Adds a chunk. Blocks while too many wait.
+    pub(super) fn update(&self, chunk: Bytes) {
         // It fails only if hashing panicked, which the end tells.
-        let _ = self.pieces.send(piece);
+        let _ = self.orders.send(Order::Add(chunk));
     }
 
-    /// The hash of all pieces. Blocks.
-    pub(super) fn finish(self) -> io::Result<Sha256Digest> {
-        drop(self.pieces);
-        self.thread.join().map_err(|_| io::Error::other("hashing an upload ended early"))
+    /// The hash of all chunks so far. Blocks.
+    pub(super) fn so_far(&self) -> io::Result<ResumableHash> {
+        let (reply, told) = sync_channel(1);
+        // Likewise.
+        let _ = self.orders.send(Order::Tell(reply));
+        told.recv().map_err(|_| io::Error::other("hashing an upload ended early"))
     }
 }

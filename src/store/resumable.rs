@@ -5,8 +5,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use uuid::Uuid;
 
 use super::StoreError;
@@ -14,6 +15,7 @@ use super::activity::InFlight;
 use super::blobs::{PackageFolder, RESUMABLE, StagedFile};
 use super::folder::{create_private_directory, private_file, sync_directory};
 use super::growing_file::GrowingFile;
+use super::hashing::Hashing;
 use super::resumable_hash::{HashState, ResumableHash, whole_blocks};
 
 /// How far an upload is, on disk.
@@ -38,27 +40,29 @@ pub struct ResumableFile {
     folder: PackageFolder,
     path: PathBuf,
     file: GrowingFile,
-    hash: ResumableHash,
+    hash: Hashing,
 }
 
 impl ResumableFile {
     /// Appends a piece. Blocks.
-    pub fn write(&mut self, piece: &[u8]) -> Result<(), StoreError> {
-        self.file.write(piece).map_err(|error| StoreError::file(&self.path, error))?;
-        self.folder.count_piece();
+    pub fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
+        self.file.write(&piece).map_err(|error| StoreError::file(&self.path, error))?;
         self.hash.update(piece);
+        self.folder.count_piece();
         Ok(())
     }
 
     /// Puts all that was written on disk. Blocks.
-    pub fn sync(&self) -> Result<Progress, StoreError> {
-        self.file.sync().map_err(|error| StoreError::file(&self.path, error))?;
-        Ok(Progress { offset_bytes: self.file.length_bytes(), hash_state: self.hash.state() })
+    pub fn sync(&mut self) -> Result<Progress, StoreError> {
+        let synced = self.file.sync().and_then(|()| self.hash.so_far());
+        let hash = synced.map_err(|error| StoreError::file(&self.path, error))?;
+        Ok(Progress { offset_bytes: self.file.length_bytes(), hash_state: hash.state() })
     }
 }
 
-/// Makes `progress` the end of the file, and gives its hash.
-fn position(file: &mut File, progress: Progress) -> io::Result<ResumableHash> {
+/// Opens a file, makes `progress` its end, and gives the hash of what is before.
+fn open_at(path: &Path, progress: Progress) -> io::Result<(File, ResumableHash)> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     let Progress { offset_bytes, hash_state } = progress;
     if file.metadata()?.len() < offset_bytes {
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "bytes that were acknowledged are gone"));
@@ -70,7 +74,7 @@ fn position(file: &mut File, progress: Progress) -> io::Result<ResumableHash> {
     file.read_exact_at(&mut rest, whole)?;
     hash.update(&rest);
     file.seek(SeekFrom::Start(offset_bytes))?;
-    Ok(hash)
+    Ok((file, hash))
 }
 
 impl PackageFolder {
@@ -91,19 +95,18 @@ impl PackageFolder {
     pub fn open_resumable(&self, id: Uuid, progress: Progress) -> Result<ResumableFile, StoreError> {
         let path = self.resumable_path(id);
         let opening = || {
-            let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
-            let hash = position(&mut file, progress)?;
-            Ok((file, hash))
+            let (file, hash) = open_at(&path, progress)?;
+            Ok((GrowingFile::new(file, progress.offset_bytes), Hashing::begin(hash)?))
         };
         let (file, hash) = opening().map_err(|error| StoreError::file(&path, error))?;
-        let file = GrowingFile::new(file, progress.offset_bytes);
         Ok(ResumableFile { folder: self.clone(), path, file, hash })
     }
 
     /// The complete file of an upload as one that can be published. It stays where it is until its row goes. Blocks.
     pub fn stage_resumable(&self, id: Uuid, progress: Progress) -> Result<StagedFile, StoreError> {
-        let ResumableFile { path, hash, file, .. } = self.open_resumable(id, progress)?;
-        Ok(StagedFile::resumable(self.clone(), path, hash.finish(), file.length_bytes()))
+        let path = self.resumable_path(id);
+        let (_, hash) = open_at(&path, progress).map_err(|error| StoreError::file(&path, error))?;
+        Ok(StagedFile::resumable(self.clone(), path, hash.finish(), progress.offset_bytes))
     }
 
     /// Deletes the file of an upload whose row is gone. Blocks.

@@ -4,6 +4,7 @@ pub mod audit_log;
 pub mod authenticate_client;
 pub mod check_store;
 pub mod check_update;
+mod chunks;
 pub mod claim;
 pub mod explain;
 pub mod grant_token;

@@ -7,54 +7,57 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::chunks::{Chunks, WAITING_CHUNKS};
 use super::heal_packages::{note_replaced, replace_damaged};
 use crate::domain::{Artifact, Deed, Event, Flaw, Package, PackageDescription, Scopes, Sha256Digest};
 use crate::store::{
     Contents, PackageFolder, StagedFile, Store, StoreError, WriteTx, artifacts, audit, events, packages,
 };
 
-/// Pieces that may wait for the disk; what they hold bounds the memory of an upload.
-const WAITING_PIECES: usize = 8;
-
-enum Piece {
-    Bytes(Bytes),
-    End,
-}
-
 /// A file that is being received. Dropping it before [`Receiving::finish`] leaves nothing behind.
 #[derive(Debug)]
 pub struct Receiving {
-    pieces: mpsc::Sender<Piece>,
+    gathering: Chunks,
+    /// `None` says that all have come.
+    chunks: mpsc::Sender<Option<Bytes>>,
     writing: JoinHandle<Result<Option<StagedFile>, StoreError>>,
 }
 
 impl Receiving {
     /// Begins to write and hash, on a thread that may block.
     pub fn begin(folder: PackageFolder) -> Self {
-        let (pieces, mut arriving) = mpsc::channel(WAITING_PIECES);
+        let (chunks, mut arriving) = mpsc::channel(WAITING_CHUNKS);
         let writing = tokio::task::spawn_blocking(move || {
             let mut upload = folder.begin_upload()?;
-            while let Some(piece) = arriving.blocking_recv() {
-                match piece {
-                    Piece::Bytes(bytes) => upload.write(bytes)?,
-                    Piece::End => return upload.finish().map(Some),
+            while let Some(chunk) = arriving.blocking_recv() {
+                match chunk {
+                    Some(chunk) => upload.write(chunk)?,
+                    None => return upload.finish().map(Some),
                 }
             }
             Ok(None)
         });
-        Self { pieces, writing }
+        Self { gathering: Chunks::default(), chunks, writing }
     }
 
     /// Adds a piece, waiting for the disk if it is behind. `false`: writing failed, and [`Receiving::finish`] says why.
-    pub async fn push(&self, bytes: Bytes) -> bool {
-        self.pieces.send(Piece::Bytes(bytes)).await.is_ok()
+    pub async fn push(&mut self, mut piece: Bytes) -> bool {
+        while let Some(chunk) = self.gathering.add(&mut piece) {
+            if self.chunks.send(Some(chunk)).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// No more pieces come: puts the file on disk.
-    pub async fn finish(self) -> Result<StagedFile, StoreError> {
+    pub async fn finish(mut self) -> Result<StagedFile, StoreError> {
         // A failed send means that writing ended early; its own error tells more.
-        let _ = self.pieces.send(Piece::End).await;
-        drop(self.pieces);
+        if let Some(rest) = self.gathering.rest() {
+            let _ = self.chunks.send(Some(rest)).await;
+        }
+        let _ = self.chunks.send(None).await;
+        drop(self.chunks);
         self.writing.await.map_err(|_| StoreError::Abandoned)??.ok_or(StoreError::Abandoned)
     }
 }

@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::chunks::{Chunks, WAITING_CHUNKS};
 use super::publish_package::{self, Examined, Unfit};
 use super::room::{Refusal, Room};
 use crate::auth::checksum::{Checksum, ChecksumAlgorithm};
@@ -20,8 +21,6 @@ use crate::store::{Contents, PackageFolder, Progress, ResumableFile, Store, Stor
 
 /// Uploads at most that are not finished.
 const PENDING: usize = 100;
-/// Pieces that may wait for the disk; what they hold bounds the memory of an upload.
-const WAITING_PIECES: usize = 8;
 /// How often an upload that goes on is put on disk and noted, so that a power cut costs no more. A time: what it costs to send
 /// again depends on the network.
 pub const CHECKPOINT_INTERVAL: Duration = Duration::from_secs(5);
@@ -314,22 +313,23 @@ enum Order {
 /// An upload to which more is written, on a thread that may block.
 #[derive(Debug)]
 pub struct Appending {
+    gathering: Chunks,
     orders: mpsc::Sender<Order>,
     working: JoinHandle<Result<(), StoreError>>,
 }
 
 impl Appending {
     fn begin(mut file: ResumableFile, checksum: Option<ChecksumAlgorithm>) -> Self {
-        let (orders, mut arriving) = mpsc::channel(WAITING_PIECES);
+        let (orders, mut arriving) = mpsc::channel(WAITING_CHUNKS);
         let working = tokio::task::spawn_blocking(move || {
             let mut checksum = checksum.map(ChecksumAlgorithm::begin);
             while let Some(order) = arriving.blocking_recv() {
                 match order {
-                    Order::Write(bytes) => {
-                        file.write(&bytes)?;
+                    Order::Write(chunk) => {
                         if let Some(checksum) = &mut checksum {
-                            checksum.update(&bytes);
+                            checksum.update(&chunk);
                         }
+                        file.write(chunk)?;
                     }
                     Order::Sync(reply) => {
                         let sum = checksum.as_ref().map(|checksum| checksum.clone().finish());
@@ -340,17 +340,25 @@ impl Appending {
             }
             Ok(())
         });
-        Self { orders, working }
+        Self { gathering: Chunks::default(), orders, working }
     }
 
     /// Adds a piece, waiting for the disk if it is behind. `false`: writing failed, and [`Appending::failure`] says why.
-    pub async fn push(&self, bytes: Bytes) -> bool {
-        self.orders.send(Order::Write(bytes)).await.is_ok()
+    pub async fn push(&mut self, mut piece: Bytes) -> bool {
+        while let Some(chunk) = self.gathering.add(&mut piece) {
+            if self.orders.send(Order::Write(chunk)).await.is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     /// Puts what was added on disk. Returns how far the upload is, and the checksum of all that was added. `None`: writing
     /// failed.
-    pub async fn sync(&self) -> Option<(Progress, Option<Checksum>)> {
+    pub async fn sync(&mut self) -> Option<(Progress, Option<Checksum>)> {
+        if let Some(rest) = self.gathering.rest() {
+            self.orders.send(Order::Write(rest)).await.ok()?;
+        }
         let (reply, synced) = oneshot::channel();
         self.orders.send(Order::Sync(reply)).await.ok()?;
         synced.await.ok()

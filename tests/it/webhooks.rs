@@ -5,6 +5,7 @@ mod delivery;
 mod devices;
 mod groups;
 mod queue;
+mod tls;
 
 use std::num::NonZeroU32;
 use std::time::Duration;

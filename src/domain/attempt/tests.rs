@@ -59,7 +59,11 @@ fn what_a_device_shows_says_what_came_of_it() {
         (nothing, "v1", WANTED, PATIENT, Some(Expired)),
         (nothing, "v2", WANTED, 1, Some(Succeeded)),
         (nothing, "v2", None, PATIENT, Some(Succeeded)),
-        (nothing, "v9", WANTED, 1, Some(Superseded)),
+        (nothing, "v9", WANTED, 1, None),
+        (nothing, "v9", other_package, 1, None),
+        (nothing, "v9", WANTED, PATIENT, Some(Expired)),
+        (nothing, "v9", other_group, 1, Some(Superseded)),
+        (nothing, "v9", None, 1, Some(Superseded)),
         (nothing, "", None, 1, Some(Superseded)),
         (nothing, "v1", None, 1, Some(Superseded)),
         (nothing, "v1", other_package, 1, Some(Superseded)),
@@ -69,7 +73,7 @@ fn what_a_device_shows_says_what_came_of_it() {
         (some, "v1", WANTED, 10 + PATIENT - 1, None),
         (some, "v1", WANTED, 10 + PATIENT, Some(Expired)),
         (some, "v2", None, 11, Some(Succeeded)),
-        (some, "v9", WANTED, 11, Some(Superseded)),
+        (some, "v9", WANTED, 11, None),
         (all, "v1", WANTED, 10, None),
         (all, "v1", WANTED, 10 + INSTALLATION - 1, None),
         (all, "v1", WANTED, 10 + INSTALLATION, Some(Reverted)),
@@ -91,8 +95,39 @@ fn what_a_device_shows_says_what_came_of_it() {
         (nothing, "v1", WANTED, i64::MAX, Some(Expired)),
     ] {
         let live = live(sent);
-        assert_eq!(live.judge(Sign { runs, next }, at(when)), outcome, "{sent:?} {runs} {next:?} {when}");
+        assert_eq!(live.judge(Sign { runs, next, target: "v3" }, at(when)), outcome, "{sent:?} {runs} {next:?} {when}");
     }
+}
+
+#[test]
+fn who_runs_something_else_by_itself_has_no_more_time_for_that() {
+    let elsewhere = Sign { runs: "v9", next: WANTED, target: "v4" };
+    assert_eq!(
+        live(&[]).judge(elsewhere, at(1)),
+        Some(AttemptOutcome::Superseded),
+        "another target is another attempt"
+    );
+    let diverted = |package, length_bytes| {
+        let mut live = live(&[(0, 400, 10)]);
+        let step = Step { package, length_bytes, from_version: "v9".to_owned(), ..attempt(WHOLE).step };
+        live.divert(step);
+        live
+    };
+    let mut same = diverted(PACKAGE, WHOLE);
+    assert_eq!(same.attempt.fetched_bytes, 400);
+    assert_eq!(same.fetch(400, 600, at(20), at(20)), None);
+    let sign = |runs| Sign { runs, next: WANTED, target: "v3" };
+    assert_eq!(same.judge(sign("v9"), at(20 + INSTALLATION)), Some(AttemptOutcome::Reverted));
+    assert_eq!(same.judge(sign("v2"), at(20 + INSTALLATION)), Some(AttemptOutcome::Succeeded));
+
+    let mut other = diverted(PackageId(100), 10);
+    assert_eq!(other.attempt.fetched_bytes, 0);
+    assert_eq!(
+        other.fetch(0, 5, at(PATIENT - 1), at(PATIENT - 1)),
+        None,
+        "what was sent of a longer one is not held against it"
+    );
+    assert!(!other.is_stuck(at(PATIENT - 1)) && other.is_stuck(at(PATIENT)));
 }
 
 #[test]
@@ -194,7 +229,7 @@ fn who_gets_no_further_is_stuck() {
 
 #[test]
 fn a_restored_attempt_waits_no_longer_than_others() {
-    let sign = Sign { runs: "v1", next: WANTED };
+    let sign = Sign { runs: "v1", next: WANTED, target: "v3" };
     // The steady clock is another one after the start.
     let steady = |seconds| at(5_000_000 + seconds);
     let offered = LiveAttempt::restored(attempt(WHOLE), at(1000), steady(0));
@@ -226,7 +261,7 @@ proptest! {
             prop_assert!(live.attempt.fetched_bytes <= live.attempt.step.length_bytes);
             prop_assert!(live.attempt.fetched_bytes <= live.attempt.sent_bytes);
         }
-        live.judge(Sign { runs: "v1", next: None }, at(shown));
+        live.judge(Sign { runs: "v1", next: None, target: "" }, at(shown));
         LiveAttempt::restored(live.attempt, at(shown), at(i64::MIN)).is_stuck(at(i64::MAX));
     }
 }

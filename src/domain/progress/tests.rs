@@ -501,6 +501,43 @@ fn after_a_restart_all_is_as_it_was() {
 
 proptest! {
     #[test]
+    fn who_runs_something_else_each_time_costs_an_attempt_a_day_and_starves_nobody(
+        polls in prop::collection::vec((1..=90_i64, 3..10_u8, 0..=4_u64), 1..400),
+    ) {
+        let mut world = World::new(Rollout { max_parallel: Some(1), ..Rollout::default() });
+        let (mut sent, mut has_waited_since) = (0, None);
+        for (minutes, version, tenths) in polls {
+            world.time += minutes * MINUTE;
+            let version = format!("v{version}");
+            let is_offered = world.check(1, &version).is_none();
+            prop_assert_eq!(world.progress.rehearse(
+                device(1),
+                &version,
+                &Proposal { group: GROUP, package: package(&version, "v2"), target: "v2", rollout: &world.rollout },
+                moment(world.time),
+            ).is_none(), is_offered);
+            if is_offered {
+                world.progress.fetch(device(1), package(&version, "v2"), 0, tenths * WHOLE / 10, moment(world.time));
+                sent += tenths * WHOLE / 10;
+            }
+            // Whoever waits has its turn, and once it had, it has reached the target.
+            if world.standing(2).is_none() {
+                let since = *has_waited_since.get_or_insert(world.time);
+                prop_assert!(world.time - since <= PATIENT + 2 * HOUR + 90 * MINUTE);
+                if world.check(2, "v1").is_none() {
+                    world.fetch(2, 0, WHOLE);
+                    prop_assert_eq!(world.check(2, "v2"), None);
+                }
+            }
+        }
+        let begun = world.progress.take_news().iter().filter(|news| matches!(news, News::Begun(_))).count() as u64;
+        let days = u64::try_from(world.time / PATIENT).unwrap();
+        // One each day, one for all that is fetched five times, and the other device's.
+        let expected = 1 + days + sent / (5 * WHOLE) + 1;
+        prop_assert!(begun <= expected, "{} attempts, {} expected", begun, expected);
+    }
+
+    #[test]
     fn no_moment_is_too_far(
         times in prop::collection::vec((any::<i64>(), 0..4_i64, 0..7_u8, any::<u64>()), 0..40),
     ) {

@@ -162,7 +162,7 @@ async fn receive_file(
     mut part: Field<'_>,
     framing: &Framing,
 ) -> Result<Receiving, ApiError> {
-    let receiving = Receiving::begin(folder.clone());
+    let mut receiving = Receiving::begin(folder.clone());
     while let Some(piece) = part.chunk().await.map_err(refusal)? {
         framing.contents(piece.len());
         intake.arrived(piece.len()).await?;

@@ -251,7 +251,7 @@ async fn receive_piece(
     request: &mut Request,
 ) -> Result<PendingUpload, ApiError> {
     let checksum = tus::checksum(&request.head.headers)?;
-    let appending = api.uploads.open(&upload, checksum.as_ref().map(|checksum| checksum.algorithm)).await?;
+    let mut appending = api.uploads.open(&upload, checksum.as_ref().map(|checksum| checksum.algorithm)).await?;
     let mut missing = upload.missing_bytes();
     let mut unchecked_bytes = 0;
     let clock = api.store.clock();
@@ -280,7 +280,7 @@ async fn receive_piece(
             }
         }
         if checkpointed.until(clock.steady()) >= CHECKPOINT_INTERVAL && checksum.is_none() {
-            upload = checkpoint(api, &appending, upload).await?;
+            upload = checkpoint(api, &mut appending, upload).await?;
             checkpointed = clock.steady();
         }
     };
@@ -297,7 +297,7 @@ async fn receive_piece(
     ending.map(|()| upload)
 }
 
-async fn checkpoint(api: &Api, appending: &Appending, upload: PendingUpload) -> Result<PendingUpload, ApiError> {
+async fn checkpoint(api: &Api, appending: &mut Appending, upload: PendingUpload) -> Result<PendingUpload, ApiError> {
     match appending.sync().await {
         Some((progress, _)) => api.uploads.advance(upload.id, progress).await?.ok_or_else(no_such_upload),
         // Asking for the next piece to be written tells why.

@@ -4,6 +4,7 @@ mod actors;
 pub mod artifact;
 mod assertions;
 mod browser;
+pub mod certificate;
 pub mod client;
 pub mod process;
 pub mod provider;

@@ -4,17 +4,12 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use tender::clock::Clock;
 use tender::identity_provider::IdentityProvider;
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::rustls::ServerConfig;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::{Log, TOKEN, config, good};
+use crate::harness::certificate::Certificate;
 use crate::harness::process::{assert_refused, tender};
 use crate::harness::provider::Provider;
 
@@ -54,36 +49,15 @@ const DEAD_PROXY: &str = "http://127.0.0.1:1";
 
 #[tokio::test]
 async fn https_needs_a_certificate_that_the_machine_trusts() {
-    let folder = tempfile::tempdir().unwrap();
-    let (certificate, key) = (folder.path().join("certificate.pem"), folder.path().join("key.pem"));
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
-        .args(["-subj", "/CN=idp", "-addext", "subjectAltName=IP:127.0.0.1"])
-        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
-        .arg("-keyout")
-        .arg(&key)
-        .arg("-out")
-        .arg(&certificate)
-        .output();
-    if !made.is_ok_and(|output| output.status.success()) {
-        assert!(std::env::var_os("CI").is_none(), "CI must have openssl");
-        eprintln!("skipped: a certificate is made with openssl");
-        return;
-    }
-    let tls = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from_pem_file(&certificate).unwrap()],
-            PrivateKeyDer::from_pem_file(&key).unwrap(),
-        )
-        .unwrap();
-    let provider = Provider::answering_over_tls(&good(), TlsAcceptor::from(Arc::new(tls))).await;
+    let Some(certificate) = Certificate::make() else { return };
+    let provider = Provider::answering_over_tls(&good(), certificate.acceptor()).await;
 
     // The proxies of the environment are not asked.
-    let trusting: [(&str, &Path); 3] =
-        [("SSL_CERT_FILE", &certificate), ("HTTPS_PROXY", DEAD_PROXY.as_ref()), ("ALL_PROXY", DEAD_PROXY.as_ref())];
+    let trusting: [(&str, &Path); 3] = [
+        ("SSL_CERT_FILE", certificate.path()),
+        ("HTTPS_PROXY", DEAD_PROXY.as_ref()),
+        ("ALL_PROXY", DEAD_PROXY.as_ref()),
+    ];
     assert_eq!(ask_on_a_machine(&provider.url(), &trusting).await, "ada");
     assert_eq!(provider.count(), 1);
 

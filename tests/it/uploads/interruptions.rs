@@ -61,10 +61,10 @@ async fn what_came_before_the_connection_broke_counts() {
 async fn a_client_that_comes_again_does_not_wait_for_its_dead_connection() {
     let server = TestServer::start().await;
     let admin = server.admin().await;
-    let file = contents(100_000);
+    let file = contents(1_000_000);
     let upload = begin(&admin, file.len()).await;
     // A connection that says nothing more, and that nobody knows to be dead.
-    let silence = stream::unfold(Some(file[..50_000].to_vec()), |piece| async move {
+    let silence = stream::unfold(Some(file[..500_000].to_vec()), |piece| async move {
         match piece {
             Some(piece) => Some((Ok::<_, std::io::Error>(piece), None)),
             None => std::future::pending().await,
@@ -73,15 +73,16 @@ async fn a_client_that_comes_again_does_not_wait_for_its_dead_connection() {
     let stale = request(&admin, Method::PATCH, &upload).header("Upload-Offset", 0).header("Content-Type", PIECE);
     let stale = tokio::spawn(stale.body(Body::wrap_stream(silence)).send());
     let uploads = server.data().join("packages/.resumable");
-    eventually("the first half arrives", || {
+    eventually("some of the first half is written", || {
         let files = std::fs::read_dir(&uploads).unwrap();
-        files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>() == 50_000
+        files.map(|file| file.unwrap().metadata().unwrap().len()).sum::<u64>() > 0
     })
     .await;
     let asked = std::time::Instant::now();
-    assert_eq!(offset(&admin, &upload).await, 50_000);
+    let sent = offset(&admin, &upload).await;
     assert!(asked.elapsed() < Duration::from_secs(5), "{:?}", asked.elapsed());
-    assert_eq!(append(&admin, &upload, 50_000, &file[50_000..]).await.status, 204);
+    assert!((1..=500_000).contains(&sent), "{sent}");
+    assert_eq!(append(&admin, &upload, sent, &file[sent..]).await.status, 204);
     assert_eq!(finish(&admin, &upload, &[]).await.ok()["sha256"], sha256(&file));
     stale.abort();
 }

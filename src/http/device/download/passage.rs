@@ -28,13 +28,8 @@ impl Downloads {
         Self { limiter: Limiter::new(limits.rates, clock), queue: limits.cap.map(Queue::new) }
     }
 
-    /// From now on these rates hold, for downloads that go on, too.
-    pub fn set_rates(&self, rates: RateSchedule) {
-        self.limiter.set_schedule(rates);
-    }
-
     /// Which rates hold when.
-    pub fn rates(&self) -> RateSchedule {
+    pub fn rates(&self) -> &RateSchedule {
         self.limiter.schedule()
     }
 
