@@ -49,7 +49,7 @@ export function FirstSteps(known) {
         <${Card} title="First steps">
             <ol class="steps">
                 ${all.map(({ title, isDone, says }, position) => html`
-                    <li key=${title} class=${isDone ? "step done-step" : "step"} aria-current=${position === next ? "step" : null}>
+                    <li key=${title} class=${isDone ? "first-step done-step" : "first-step"} aria-current=${position === next ? "step" : null}>
                         <span class="step-mark" aria-hidden="true">${isDone ? "✓" : position + 1}</span>
                         <div><strong>${title}</strong>${isDone ? html`<span class="unseen"> (done)</span>` : html`<p>${says}</p>`}</div>
                     </li>
