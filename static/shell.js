@@ -10,7 +10,7 @@ import { route, to } from "./router.js";
 import { mayChange, session } from "./session.js";
 import { UploadsInProgress } from "./uploads/progress.js";
 import { asSentence, number } from "./text.js";
-import { html } from "./ui.js";
+import { html, useEffect, useRef } from "./ui.js";
 import { Account } from "./views/account.js";
 import { Activity } from "./views/activity.js";
 import { Device } from "./views/device.js";
@@ -73,8 +73,15 @@ function skip(event) {
 function Way({ place: { name, label }, status }) {
     const isHere = (route.value.path[0] ?? "overview") === name;
     const waiting = name === "registrations" ? (status?.pending_registrations ?? 0) : 0;
+    const node = useRef(null);
+    // On phones there is no room for all of them at once.
+    useEffect(() => {
+        if (isHere) {
+            node.current.scrollIntoView({ block: "nearest", inline: "nearest" });
+        }
+    }, [isHere]);
     return html`
-        <li>
+        <li ref=${node}>
             <a href=${to(name === "overview" ? [] : [name])} aria-current=${isHere ? "page" : null}>
                 <${Icon} name=${name} /><span>${label}</span>
                 ${waiting > 0 && html`<span class="badge" title=${`${number(waiting)} waiting`}>${number(waiting)}</span>`}
