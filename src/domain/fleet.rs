@@ -133,8 +133,17 @@ pub struct Overview {
     pub versions: Ranking,
     /// What they are.
     pub types: Ranking,
-    /// How those of each group are that has any; `None`: those in no group.
-    pub groups: BTreeMap<Option<GroupId>, StateCounts>,
+    /// The same of each group that has any; `None`: those in no group.
+    pub groups: BTreeMap<Option<GroupId>, GroupOverview>,
+}
+
+/// The devices of a group in numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupOverview {
+    /// How they are.
+    pub states: StateCounts,
+    /// What they run.
+    pub versions: Ranking,
 }
 
 /// Counts the devices of the fleet.
@@ -143,15 +152,26 @@ pub struct RollCall {
     states: StateCounts,
     versions: HashMap<Option<String>, u64>,
     types: HashMap<Option<String>, u64>,
-    groups: BTreeMap<Option<GroupId>, StateCounts>,
+    groups: BTreeMap<Option<GroupId>, GroupRollCall>,
+}
+
+#[derive(Debug, Default)]
+struct GroupRollCall {
+    states: StateCounts,
+    versions: HashMap<Option<String>, u64>,
 }
 
 impl RollCall {
     /// Counts a device that is so, and reports this.
     pub fn count(&mut self, group: Option<GroupId>, metadata: &Metadata, state: DeviceState) {
         self.states.add(state);
-        self.groups.entry(group).or_default().add(state);
-        let counted = [(keys::SOFTWARE_VERSION, &mut self.versions), (keys::DEVICE_TYPE, &mut self.types)];
+        let of_group = self.groups.entry(group).or_default();
+        of_group.states.add(state);
+        let counted = [
+            (keys::SOFTWARE_VERSION, &mut self.versions),
+            (keys::SOFTWARE_VERSION, &mut of_group.versions),
+            (keys::DEVICE_TYPE, &mut self.types),
+        ];
         for (key, counts) in counted {
             *counts.entry(metadata.text(key).map(str::to_owned)).or_default() += 1;
         }
@@ -160,6 +180,10 @@ impl RollCall {
     /// The devices that were counted.
     pub fn finish(self) -> Overview {
         let Self { states, versions, types, groups } = self;
+        let groups = groups.into_iter().map(|(group, GroupRollCall { states, versions })| {
+            (group, GroupOverview { states, versions: Ranking::of(versions) })
+        });
+        let groups = groups.collect();
         Overview { states, versions: Ranking::of(versions), types: Ranking::of(types), groups }
     }
 }
@@ -227,7 +251,9 @@ mod tests {
         assert_eq!(overview.versions.others, 1 + 2 + 3 + 4 + 5 + 6);
         assert_eq!(overview.types.first, [(None, 25 * 26 / 2 + 30)]);
         assert_eq!(overview.types.others, 0);
-        assert_eq!(overview.groups[&None].of(DeviceState::NoTarget), 30);
+        assert_eq!(overview.groups[&None].states.of(DeviceState::NoTarget), 30);
+        assert_eq!(overview.groups[&None].versions.first, [(None, 30)]);
+        assert_eq!(overview.groups[&Some(GroupId(1))].versions.others, 1 + 2 + 3 + 4 + 5);
         assert_eq!(overview.groups.len(), 2);
     }
 }

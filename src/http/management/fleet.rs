@@ -10,7 +10,7 @@ use warp::reply::Response;
 
 use super::devices::no_such_device;
 use super::paging::{number, parameters, wrong};
-use crate::domain::fleet::{DeviceState, Overview, Ranking, StateCounts};
+use crate::domain::fleet::{DeviceState, GroupOverview, Overview, Ranking, StateCounts};
 use crate::domain::{Device, DeviceId, GroupId, KeyFingerprint, Metadata, Search, keys};
 use crate::http::Api;
 use crate::http::error::ApiError;
@@ -79,7 +79,7 @@ struct OverviewReply<'a> {
     /// How many devices are of none of these.
     other_types: u64,
     /// Those that have devices.
-    groups: Vec<GroupReply>,
+    groups: Vec<GroupReply<'a>>,
 }
 
 #[derive(Serialize)]
@@ -96,11 +96,14 @@ struct TypeReply<'a> {
 }
 
 #[derive(Serialize)]
-struct GroupReply {
+struct GroupReply<'a> {
     /// `null`: those in no group.
     group: Option<GroupId>,
     devices: u64,
     states: BTreeMap<&'static str, u64>,
+    versions: Vec<VersionReply<'a>>,
+    /// How many of its devices run none of these.
+    other_versions: u64,
 }
 
 impl<'a> DeviceReply<'a> {
@@ -135,22 +138,37 @@ impl<'a> From<&'a Shown> for ShownReply<'a> {
 impl<'a> From<&'a Overview> for OverviewReply<'a> {
     fn from(overview: &'a Overview) -> Self {
         let Overview { states, versions, types, groups } = overview;
-        fn named<'a, T>(ranking: &'a Ranking, reply: impl Fn(Option<&'a str>, u64) -> T) -> Vec<T> {
-            ranking.first.iter().map(|(text, devices)| reply(text.as_deref(), *devices)).collect()
-        }
+        let types_named = types.first.iter();
+        let types_named =
+            types_named.map(|(text, devices)| TypeReply { device_type: text.as_deref(), devices: *devices });
         Self {
             devices: states.total(),
             states: by_name(states),
-            versions: named(versions, |version, devices| VersionReply { version, devices }),
+            versions: version_replies(versions),
             other_versions: versions.others,
-            types: named(types, |device_type, devices| TypeReply { device_type, devices }),
+            types: types_named.collect(),
             other_types: types.others,
-            groups: groups
-                .iter()
-                .map(|(group, states)| GroupReply { group: *group, devices: states.total(), states: by_name(states) })
-                .collect(),
+            groups: groups.iter().map(|(group, overview)| GroupReply::new(*group, overview)).collect(),
         }
     }
+}
+
+impl<'a> GroupReply<'a> {
+    fn new(group: Option<GroupId>, GroupOverview { states, versions }: &'a GroupOverview) -> Self {
+        Self {
+            group,
+            devices: states.total(),
+            states: by_name(states),
+            versions: version_replies(versions),
+            other_versions: versions.others,
+        }
+    }
+}
+
+fn version_replies(ranking: &Ranking) -> Vec<VersionReply<'_>> {
+    let replies =
+        ranking.first.iter().map(|(text, devices)| VersionReply { version: text.as_deref(), devices: *devices });
+    replies.collect()
 }
 
 /// All states, also those that no device is in.

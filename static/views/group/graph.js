@@ -18,17 +18,15 @@ const LABEL_HEIGHT = 18;
 const LABEL_GAP = 2;
 const MARGIN = 12;
 const SHOWN_TEXT = 14;
-/** Longer versions make for addresses that the server does not take: their devices are not counted. */
-const LONGEST_COUNTED = 1_000;
 const ARROW = 7;
 const ROLES = { taken: "devices go this way", possible: "no device goes this way", useless: "leads no device to the target" };
 
 /** `shown` is the group with its draft, `steps` all packages by id, and `preview` what comes of it (`undefined` until it is known). */
 export function GraphCard({ group, steps, shown, isDraft, preview }) {
-    const known = useData(`versions/${group.id}`, () => versionsOf(group.id), concernsVersions);
+    const overview = useData("overview", api.overview, (message) => isOf(message, "group", "device", "devices", "attempt"));
     const chosen = shown.packages.map((id) => steps.get(id)).filter(Boolean);
     const target = targetOf(shown.policy)?.trim() ? targetOf(shown.policy) : null;
-    const devices = known.data ?? new Map();
+    const devices = versionsOf(overview.data, group.id);
     const paths = preview?.paths.map(({ packages }) => packages) ?? [];
     const graph = versionGraph({ steps: chosen, target, paths, devices, hasDevices: group.devices > 0 });
     if (graph.edges.length === 0) {
@@ -46,24 +44,10 @@ export function GraphCard({ group, steps, shown, isDraft, preview }) {
     `;
 }
 
-/** Where devices that only report something else are heard often, their versions are not counted each time. */
-function concernsVersions(message) {
-    return isOf(message, "group", "device") || message.type === "attempt.succeeded";
-}
-
-/** How many devices of the group report which version, of those that most devices of the fleet report. */
-async function versionsOf(group) {
-    const { devices, versions, groups } = await api.overview();
-    const here = groups.find((entry) => entry.group === group)?.devices ?? 0;
-    if (here === 0) {
-        return new Map();
-    }
-    const reported = versions.filter(({ version }) => version !== null && version.length <= LONGEST_COUNTED);
-    const counted = reported.map(async ({ version, devices: some }) => {
-        const total = here === devices ? some : (await api.devices({ group, version, limit: 1 })).total;
-        return [version, total];
-    });
-    return new Map(await Promise.all(counted));
+/** How many devices of the group report which version, of those that most of them report. */
+function versionsOf(overview, group) {
+    const versions = overview?.groups.find((entry) => entry.group === group)?.versions ?? [];
+    return new Map(versions.map(({ version, devices }) => [version, devices]));
 }
 
 function Drawing({ graph }) {

@@ -169,4 +169,10 @@ async fn the_overview_counts_all_devices() {
     assert_eq!((&groups[0]["group"], &groups[0]["devices"]), (&Value::Null, &json!(31)));
     assert_eq!((&groups[1]["group"], &groups[1]["devices"]), (&json!(group), &json!(4)));
     assert_eq!(groups[1]["states"]["blocked"], 1);
+    assert_fields(&groups[1], &["group", "devices", "states", "versions", "other_versions"]);
+    assert_eq!((groups[0]["versions"].as_array().unwrap().len(), &groups[0]["other_versions"]), (20, &json!(11)));
+    let versions = json!([
+        { "version": "v0", "devices": 2 }, { "version": null, "devices": 1 }, { "version": "v1", "devices": 1 },
+    ]);
+    assert_eq!((&groups[1]["versions"], &groups[1]["other_versions"]), (&versions, &json!(0)));
 }
