@@ -9,6 +9,8 @@ mod browser;
 mod claim;
 mod connection;
 mod fleet;
+mod hands;
+mod journey;
 mod log_in;
 mod looks;
 mod server;

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// How long something may take to appear: much, as machines that test are busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// What the browser noted.
 #[derive(Debug, Default)]
@@ -174,8 +174,7 @@ impl Tab {
 
     /// Clicks on the button with this label.
     pub async fn click(&self, label: &str) {
-        let xpath = format!("//button[normalize-space()='{label}']");
-        self.page.find_xpath(xpath).await.unwrap().click().await.unwrap();
+        self.click_in("body", label).await;
     }
 
     /// Claims the server, from its claim address to the account.
