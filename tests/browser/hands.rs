@@ -20,7 +20,7 @@ impl Tab {
         let aim = format!(
             "(() => {{ const node = {node}; if (!node || node.disabled || node.ariaDisabled === 'true') return []; \
              node.scrollIntoView({{ block: 'center', behavior: 'instant' }}); \
-             const {{ left, top, width, height }} = node.getBoundingClientRect(); \
+             const {{ left, top, width, height }} = node.getClientRects()[0] ?? {{}}; \
              const [x, y] = [left + width / 2, top + height / 2]; \
              window.isClicked = false; \
              node.addEventListener('click', () => (window.isClicked = true), {{ once: true, capture: true }}); \

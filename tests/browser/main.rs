@@ -10,9 +10,14 @@ mod claim;
 mod connection;
 mod fleet;
 mod hands;
+
+mod interruptions;
 mod journey;
 mod log_in;
 mod looks;
+mod read_only;
+mod registrations;
 mod server;
+mod stock;
 mod tab;
 mod trust;
