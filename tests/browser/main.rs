@@ -10,6 +10,7 @@ mod claim;
 mod connection;
 mod fleet;
 mod hands;
+mod hostile;
 
 mod interruptions;
 mod journey;

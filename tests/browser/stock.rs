@@ -31,7 +31,7 @@ impl Tab {
     async fn asked(&self, fetch: &str) -> Value {
         let answer = "async (response) => [response.ok, await response.json()]";
         let (is_fine, reply): (bool, Value) = self.promised(&format!("{fetch}.then({answer})")).await;
-        assert!(is_fine, "{fetch}: {reply}");
+        assert!(is_fine, "{reply}");
         reply
     }
 
