@@ -18,6 +18,7 @@ mod log_in;
 mod looks;
 mod read_only;
 mod registrations;
+mod scale;
 mod server;
 mod stock;
 mod tab;
