@@ -2,9 +2,9 @@
 
 use crate::browser::Browser;
 use crate::server::Server;
+use crate::tab::LOST;
 
 const GONE: &str = "The server does not answer. Trying again…";
-const LOST: [&str; 1] = ["ERR_CONNECTION_REFUSED"];
 
 #[tokio::test]
 async fn a_banner_says_that_the_server_is_gone_until_it_is_back() {
@@ -23,7 +23,7 @@ async fn a_banner_says_that_the_server_is_gone_until_it_is_back() {
     // What was typed is still there.
     tab.click("Change password").await;
     tab.shows("The password is changed.").await;
-    tab.is_clean_but_for(&server.url(), &LOST).await;
+    tab.is_clean_but_for(&server.url(), &[LOST]).await;
     browser.stop().await;
 }
 
@@ -37,6 +37,6 @@ async fn a_page_that_nobody_touches_notices_it_too() {
     tab.shows(GONE).await;
     server.run().await;
     tab.becomes("document.getElementById('banner').hidden", true).await;
-    tab.is_clean_but_for(&server.url(), &LOST).await;
+    tab.is_clean_but_for(&server.url(), &[LOST]).await;
     browser.stop().await;
 }

@@ -70,7 +70,7 @@
         return channels(color)[3] === 0 ? ground(node.parentElement) : color;
     };
     const hasText = (node) => [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim() !== "");
-    for (const node of seen("body *").filter((node) => hasText(node) && !node.matches(":disabled")) {
+    for (const node of seen("body *").filter((node) => hasText(node) && !node.matches(":disabled"))) {
         const ratio = contrast(getComputedStyle(node).color, ground(node));
         demand(ratio >= 4.5, `${name(node)} has a contrast of ${ratio.toFixed(2)}`);
     }

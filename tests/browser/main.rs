@@ -9,8 +9,17 @@ mod browser;
 mod claim;
 mod connection;
 mod fleet;
+mod hands;
+mod hostile;
+
+mod interruptions;
+mod journey;
 mod log_in;
 mod looks;
+mod read_only;
+mod registrations;
+mod scale;
 mod server;
+mod stock;
 mod tab;
 mod trust;

@@ -3,17 +3,20 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
+use rusqlite::{Connection, Transaction};
 use tempfile::TempDir;
 use tender::app::{App, Running, StartError};
+use tender::auth::password::Password;
 use tender::clock::{Clock, ManualTime};
 use tender::config::Config;
-use tender::domain::{Action, Actor, ActorKind, Deed, Scope};
+use tender::domain::{Action, Actor, ActorKind, Deed, Role, Scope, UserName};
 use tender::installation::Installation;
+use tender::store::users;
 use tender::usecase::issue_token::issue_token;
 use tokio::net::TcpListener;
 
 /// When the tests take place: 2027-01-15T08:00:00Z.
-const START: Duration = Duration::from_secs(1_800_000_000);
+pub const START: Duration = Duration::from_secs(1_800_000_000);
 
 pub struct Server {
     folder: TempDir,
@@ -93,6 +96,25 @@ impl Server {
         let token = issue_token(&store, &keys, "tests".to_owned(), scopes, None, deed).await.unwrap();
         store.close().await;
         token
+    }
+
+    /// Adds somebody who may log in with this password, as `tender user add` does: beside the server.
+    pub async fn add_user(&self, name: &str, role: Role, password: &str) {
+        let (store, name): (_, UserName) = (self.beside().store, name.parse().unwrap());
+        let hash = Password::parse(password.to_owned().into(), &name).unwrap().hash().unwrap();
+        store.write(move |tx| users::add(tx, &name, role, &hash)).await.unwrap().expect("a name that is free");
+        store.close().await;
+    }
+
+    /// Puts rows into the database while the server is stopped: all at once, or none.
+    pub async fn insert(&mut self, insert: impl FnOnce(&Transaction)) {
+        self.stop().await;
+        let mut database = Connection::open(self.folder.path().join("data/tender.sqlite")).unwrap();
+        let transaction = database.transaction().unwrap();
+        insert(&transaction);
+        transaction.commit().unwrap();
+        drop(database);
+        self.run().await;
     }
 
     /// The installation, opened beside the server as the commands do.

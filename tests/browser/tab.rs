@@ -18,7 +18,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 /// How long something may take to appear: much, as machines that test are busy.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What the browser complains about while the server is away, however the connection ended or could not be made.
+pub const LOST: &str = "net::ERR_";
 
 /// What the browser noted.
 #[derive(Debug, Default)]
@@ -108,6 +111,14 @@ impl Tab {
         self.page.evaluate_expression(statements).await.unwrap();
     }
 
+    /// The value of the promise that a JavaScript expression makes.
+    pub async fn promised<T: DeserializeOwned>(&self, expression: &str) -> T {
+        let promise = EvaluateParams::builder().expression(expression).await_promise(true).return_by_value(true);
+        let found = self.page.execute(promise.build().unwrap()).await.unwrap();
+        let value = found.result.result.value.clone();
+        serde_json::from_value(value.unwrap_or_else(|| panic!("{expression}: {:?}", found.result))).unwrap()
+    }
+
     /// Waits until an expression has this value.
     pub async fn becomes<T: DeserializeOwned + PartialEq + Debug>(&self, expression: &str, expected: T) {
         let deadline = Instant::now() + PATIENCE;
@@ -174,8 +185,7 @@ impl Tab {
 
     /// Clicks on the button with this label.
     pub async fn click(&self, label: &str) {
-        let xpath = format!("//button[normalize-space()='{label}']");
-        self.page.find_xpath(xpath).await.unwrap().click().await.unwrap();
+        self.click_in("body", label).await;
     }
 
     /// Claims the server, from its claim address to the account.
@@ -225,9 +235,7 @@ impl Tab {
         }
         let run = "axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map(\
                    ({ id, help, nodes }) => `${id}: ${help}: ${nodes.map(({ html }) => html).join(' ')}`))";
-        let run = EvaluateParams::builder().expression(run).await_promise(true).return_by_value(true);
-        let found = self.page.execute(run.build().unwrap()).await.unwrap();
-        serde_json::from_value(found.result.result.value.clone().unwrap()).unwrap()
+        self.promised(run).await
     }
 
     /// Keeps a picture of the whole page, if somebody wants to look at it: in the folder `TENDER_SCREENSHOTS`.
@@ -266,7 +274,9 @@ impl Tab {
     pub async fn is_clean_but_for(&self, server: &str, expected: &[&str]) {
         assert_eq!(self.complaints_but_for(expected).await, Vec::<String>::new());
         let server = format!("{server}/");
-        let elsewhere: Vec<String> = self.urls().into_iter().filter(|url| !url.starts_with(&server)).collect();
+        // The browser's own pictures, such as the calendar in a field for a date, are loaded from nowhere.
+        let is_elsewhere = |url: &String| !url.starts_with(&server) && !url.starts_with("data:");
+        let elsewhere: Vec<String> = self.urls().into_iter().filter(is_elsewhere).collect();
         assert_eq!(elsewhere, Vec::<String>::new());
     }
 }
