@@ -3,6 +3,7 @@
 //!
 //! Moments here are steady ones, of a clock that nobody sets, but for the dates that are only shown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::named::named;
@@ -57,7 +58,7 @@ named! {
     Ended = "ended",
 }
 
-/// What a device is to install, and why.
+/// What a device is to install, and why. Most of a fleet goes the same way, so that its texts can be shared.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
     /// The group that wants it.
@@ -67,13 +68,13 @@ pub struct Step {
     /// How many bytes it has.
     pub length_bytes: u64,
     /// The version that the device runs.
-    pub from_version: String,
+    pub from_version: Arc<str>,
     /// The version that the package brings.
-    pub to_version: String,
+    pub to_version: Arc<str>,
     /// The version that the group's policy names.
-    pub target: String,
+    pub target: Arc<str>,
     /// All packages up to the target, this one first.
-    pub path: Vec<PackageId>,
+    pub path: Arc<[PackageId]>,
 }
 
 /// One device, one package, and what came of it.
@@ -159,16 +160,16 @@ impl LiveAttempt {
     /// What has come of it, if the device shows this now; `None`: it goes on.
     pub fn judge(&self, sign: Sign<'_>, steady: Timestamp) -> Option<AttemptOutcome> {
         let step = &self.attempt.step;
-        if sign.runs == step.to_version {
+        if *sign.runs == *step.to_version {
             return Some(AttemptOutcome::Succeeded);
         }
-        if sign.runs != step.from_version {
+        if *sign.runs != *step.from_version {
             let goes_on = sign.next.is_some_and(|(group, _)| group == step.group);
             return match self.fetched {
                 // What says another version than its content does would be fetched for ever.
                 Some(_) if goes_on => Some(AttemptOutcome::Failed),
                 // What says another version each time would have an attempt each time.
-                None if goes_on && sign.target == step.target => {
+                None if goes_on && *sign.target == *step.target => {
                     self.is_stuck(steady).then_some(AttemptOutcome::Expired)
                 }
                 _ => Some(AttemptOutcome::Superseded),

@@ -1,5 +1,6 @@
 //! Devices, their MAC addresses, and what they report about themselves.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -60,6 +61,13 @@ impl fmt::Display for MacAddress {
 /// The one form of all spellings of a MAC address: two addresses are the same device if their keys are equal.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MacKey(Box<str>);
+
+/// Keys are found by their text.
+impl Borrow<str> for MacKey {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
 
 impl MacKey {
     /// Twelve hexadecimal digits in lower case, if `text` is a MAC address with `:`, `-` or no separators; else `text`.

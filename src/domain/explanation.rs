@@ -371,7 +371,7 @@ fn explain_in_group(
     }
     findings.push(Finding::NotHeld { group });
     let attempt = device.and_then(|device| under_way.attempt(device));
-    let attempt = attempt.filter(|attempt| attempt.step.package == next.package && attempt.step.from_version == runs);
+    let attempt = attempt.filter(|attempt| attempt.step.package == next.package && *attempt.step.from_version == *runs);
     findings.push(Finding::Offered { step: next, attempt });
 }
 

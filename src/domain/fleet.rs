@@ -115,8 +115,9 @@ pub struct Ranking {
 }
 
 impl Ranking {
-    fn of(counts: HashMap<Option<String>, u64>) -> Self {
-        let mut first: Vec<_> = counts.into_iter().collect();
+    fn of(Texts { counts, without }: Texts) -> Self {
+        let mut first: Vec<_> = counts.into_iter().map(|(text, count)| (Some(text), count)).collect();
+        first.extend((without > 0).then_some((None, without)));
         first.sort_by(|(a, a_count), (b, b_count)| b_count.cmp(a_count).then_with(|| a.cmp(b)));
         let others = first.iter().skip(NAMED).map(|(_, count)| count).sum();
         first.truncate(NAMED);
@@ -150,15 +151,34 @@ pub struct GroupOverview {
 #[derive(Debug, Default)]
 pub struct RollCall {
     states: StateCounts,
-    versions: HashMap<Option<String>, u64>,
-    types: HashMap<Option<String>, u64>,
+    versions: Texts,
+    types: Texts,
     groups: BTreeMap<Option<GroupId>, GroupRollCall>,
 }
 
 #[derive(Debug, Default)]
 struct GroupRollCall {
     states: StateCounts,
-    versions: HashMap<Option<String>, u64>,
+    versions: Texts,
+}
+
+/// How many devices report which text under some key.
+#[derive(Debug, Default)]
+struct Texts {
+    counts: HashMap<String, u64>,
+    /// How many report none.
+    without: u64,
+}
+
+impl Texts {
+    fn count(&mut self, text: Option<&str>) {
+        let Some(text) = text else { return self.without += 1 };
+        // Most devices report what others do.
+        match self.counts.get_mut(text) {
+            Some(count) => *count += 1,
+            None => _ = self.counts.insert(text.to_owned(), 1),
+        }
+    }
 }
 
 impl RollCall {
@@ -167,14 +187,10 @@ impl RollCall {
         self.states.add(state);
         let of_group = self.groups.entry(group).or_default();
         of_group.states.add(state);
-        let counted = [
-            (keys::SOFTWARE_VERSION, &mut self.versions),
-            (keys::SOFTWARE_VERSION, &mut of_group.versions),
-            (keys::DEVICE_TYPE, &mut self.types),
-        ];
-        for (key, counts) in counted {
-            *counts.entry(metadata.text(key).map(str::to_owned)).or_default() += 1;
-        }
+        let version = metadata.text(keys::SOFTWARE_VERSION);
+        of_group.versions.count(version);
+        self.versions.count(version);
+        self.types.count(metadata.text(keys::DEVICE_TYPE));
     }
 
     /// The devices that were counted.

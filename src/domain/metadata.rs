@@ -162,11 +162,14 @@ impl<'de> Deserialize<'de> for Metadata {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
-                let mut pairs = Vec::with_capacity(4);
-                while let Some(pair) = map.next_entry::<Box<str>, MetadataValue>()? {
-                    pairs.push(pair);
+                let mut pairs: Vec<(Box<str>, MetadataValue)> = Vec::with_capacity(8);
+                let mut is_ordered = true;
+                while let Some((key, value)) = map.next_entry::<Box<str>, MetadataValue>()? {
+                    is_ordered &= pairs.last().is_none_or(|(before, _)| *before < key);
+                    pairs.push((key, value));
                 }
-                Ok(pairs.into_iter().collect())
+                // As it was written here.
+                Ok(if is_ordered { Metadata(pairs.into_boxed_slice()) } else { pairs.into_iter().collect() })
             }
         }
 

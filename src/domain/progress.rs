@@ -198,7 +198,7 @@ impl Progress {
         }
         match self.live.get_mut(device) {
             Some(live) => {
-                if live.attempt.step.from_version != runs {
+                if *live.attempt.step.from_version != *runs {
                     live.divert(step());
                 }
                 live.offer();
@@ -235,8 +235,8 @@ impl Progress {
     fn has_fallen_back(&self, device: DeviceId, runs: &str, proposal: &Proposal<'_>, now: Timestamp) -> bool {
         let is_undone = |Installed { attempt: Attempt { step, end, .. }, .. }: &Installed| {
             let is_wanted_again =
-                (step.group, step.package, step.target.as_str()) == (proposal.group, proposal.package, proposal.target);
-            is_wanted_again && step.from_version == runs && end.is_some_and(|(at, _)| at.until(now) < PATIENCE)
+                (step.group, step.package, &*step.target) == (proposal.group, proposal.package, proposal.target);
+            is_wanted_again && *step.from_version == *runs && end.is_some_and(|(at, _)| at.until(now) < PATIENCE)
         };
         self.installed.get(&device).is_some_and(|installed| installed.iter().any(is_undone))
     }
@@ -247,7 +247,7 @@ impl Progress {
         let failures = self.failures(*group, device, *package, target);
         // One that runs something else by itself keeps its place, unless this package failed on it.
         let is_trying = self.live(device).map(|attempt| &attempt.step).is_some_and(|step| {
-            step.group == *group && (step.package == *package || step.target == *target && failures.is_none())
+            step.group == *group && (step.package == *package || *step.target == **target && failures.is_none())
         });
         let under_way = self.live.count_in(*group);
         let nobody = (Tally::default(), Queue::default());
@@ -468,6 +468,20 @@ impl Progress {
         group.failures.get(&(device, package)).copied()
     }
 
+    /// Whether any of these packages has failed on a device, on the way of a group to this target, and nobody has said that it
+    /// does not count.
+    pub fn any_failed(
+        &self,
+        group: GroupId,
+        target: &str,
+        device: DeviceId,
+        packages: impl IntoIterator<Item = PackageId>,
+    ) -> bool {
+        let on_the_way = |group: &&GroupProgress| group.target == target && !group.failures.is_empty();
+        let Some(group) = self.group(group).filter(on_the_way) else { return false };
+        packages.into_iter().any(|package| group.failures.contains_key(&(device, package)))
+    }
+
     /// Whether any package has failed on a device, and nobody has said that it does not count.
     pub fn has_failed(&self, device: DeviceId) -> bool {
         self.groups.values().flat_map(|group| group.failures.keys()).any(|(failed, _)| *failed == device)
@@ -490,7 +504,7 @@ impl Progress {
         if self.installed.get(device).is_some_and(|installed| installed.iter().any(is_elsewhere)) {
             self.installed.remove(device);
         }
-        let is_known = self.group(step.group).is_some_and(|group| group.target == step.target);
+        let is_known = self.group(step.group).is_some_and(|group| *group.target == *step.target);
         if !is_known {
             self.forget_group(step.group);
         }

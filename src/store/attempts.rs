@@ -1,6 +1,8 @@
 //! Attempts: what was offered to which device, and what came of it. Written when one begins, when the device has all of the
 //! package, and when it ends.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
@@ -46,7 +48,37 @@ impl Filter {
     }
 }
 
-fn from_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+/// What the attempts that are read have in common, kept once: most devices of a fleet go the same way.
+#[derive(Default)]
+struct Shared {
+    versions: HashSet<Arc<str>>,
+    /// By their JSON.
+    paths: HashMap<Box<str>, Arc<[PackageId]>>,
+}
+
+impl Shared {
+    fn version(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<str>> {
+        let text = row.get_ref(column)?.as_str()?;
+        if let Some(known) = self.versions.get(text) {
+            return Ok(known.clone());
+        }
+        let version: Arc<str> = text.into();
+        self.versions.insert(version.clone());
+        Ok(version)
+    }
+
+    fn path(&mut self, row: &Row<'_>, column: usize) -> rusqlite::Result<Arc<[PackageId]>> {
+        let json = row.get_ref(column)?.as_str()?;
+        if let Some(known) = self.paths.get(json) {
+            return Ok(known.clone());
+        }
+        let path: Arc<[_]> = row.get::<_, Json<Vec<_>>>(column)?.0.into();
+        self.paths.insert(json.into(), path.clone());
+        Ok(path)
+    }
+}
+
+fn from_row(row: &Row<'_>, shared: &mut Shared) -> rusqlite::Result<Attempt> {
     let outcome = row.get::<_, Option<Text<_>>>(15)?.map(|outcome| outcome.0);
     Ok(Attempt {
         id: row.get(0)?,
@@ -55,10 +87,10 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
             group: row.get(2)?,
             package: row.get(3)?,
             length_bytes: row.get(4)?,
-            from_version: row.get(5)?,
-            to_version: row.get(6)?,
-            target: row.get(7)?,
-            path: row.get::<_, Json<_>>(8)?.0,
+            from_version: shared.version(row, 5)?,
+            to_version: shared.version(row, 6)?,
+            target: shared.version(row, 7)?,
+            path: shared.path(row, 8)?,
         },
         offered_at: row.get(9)?,
         offers: row.get(10)?,
@@ -80,6 +112,7 @@ pub fn page(connection: &Connection, filter: &Filter, limit: u32) -> Result<Vec<
              AND id < coalesce(:before, 9223372036854775807)
          ORDER BY id DESC LIMIT :limit"
     ))?;
+    let mut shared = Shared::default();
     let attempts = statement.query_map(
         named_params! {
             ":device": filter.device,
@@ -89,7 +122,7 @@ pub fn page(connection: &Connection, filter: &Filter, limit: u32) -> Result<Vec<
             ":before": filter.before,
             ":limit": limit,
         },
-        from_row,
+        |row| from_row(row, &mut shared),
     )?;
     Ok(attempts.collect::<Result<_, _>>()?)
 }
@@ -111,9 +144,9 @@ pub fn visit_those_that_count(connection: &Connection, mut take: impl FnMut(Atte
              )
          ORDER BY id"
     ))?;
-    let mut rows = statement.query([])?;
+    let (mut rows, mut shared) = (statement.query([])?, Shared::default());
     while let Some(row) = rows.next()? {
-        let mut attempt = from_row(row)?;
+        let mut attempt = from_row(row, &mut shared)?;
         if row.get(16)? {
             attempt.end = attempt.end.map(|(at, _)| (at, AttemptOutcome::Superseded));
         }
@@ -144,7 +177,7 @@ pub fn put(tx: &WriteTx<'_>, attempt: &Attempt) -> Result<(), StoreError> {
         step.from_version,
         step.to_version,
         step.target,
-        Json(&step.path),
+        Json(&*step.path),
         attempt.offered_at,
         attempt.offers,
         attempt.fetched_bytes,
@@ -180,6 +213,7 @@ pub fn prune(tx: &WriteTx<'_>) -> Result<usize, StoreError> {
             "DELETE FROM attempts WHERE outcome IS NOT NULL AND id IN (
                  SELECT id FROM (
                      SELECT id, row_number() OVER (PARTITION BY device_id ORDER BY id DESC) AS age FROM attempts
+                     WHERE device_id IN (SELECT device_id FROM attempts GROUP BY device_id HAVING count(*) > ?1)
                  ) WHERE age > ?1
              )",
         )?

@@ -72,7 +72,7 @@ impl<T: DeserializeOwned> FromSql for Json<T> {
     }
 }
 
-impl<T: Serialize> ToSql for Json<&T> {
+impl<T: Serialize + ?Sized> ToSql for Json<&T> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         let text =
             serde_json::to_string(self.0).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;

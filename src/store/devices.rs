@@ -100,9 +100,10 @@ pub fn for_each_report(
     ))?;
     let mut rows = statement.query([of_group])?;
     while let Some(row) = rows.next()? {
-        let (device, mac_key, group) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (device, group) = (row.get(0)?, row.get(2)?);
+        let mac_key = row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?;
         // A copy, so that nobody who is heard waits for what `visit` does.
-        let (metadata, last_access) = match presence.report(&mac_key) {
+        let (metadata, last_access) = match presence.report(mac_key) {
             Some((metadata, last_access)) => (metadata, Some(last_access)),
             None => (row.get(4)?, row.get(3)?),
         };

@@ -252,8 +252,8 @@ impl Presence {
         }
     }
 
-    /// What a device last reported, and when it was heard; `None` if nothing is known here of it.
-    pub(super) fn report(&self, mac_key: &MacKey) -> Option<(Metadata, Timestamp)> {
+    /// What a device last reported, by its [`MacKey`], and when it was heard; `None` if nothing is known here of it.
+    pub(super) fn report(&self, mac_key: &str) -> Option<(Metadata, Timestamp)> {
         self.lock().devices.get(mac_key).map(|tracked| (tracked.metadata.clone(), tracked.last_access))
     }
 

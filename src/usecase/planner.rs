@@ -87,7 +87,8 @@ impl GroupPlans {
         &self.packages
     }
 
-    fn target(&self) -> &str {
+    /// The version that the group's policy names; empty if it names none.
+    pub fn target(&self) -> &str {
         self.policy.target().unwrap_or_default()
     }
 
@@ -103,9 +104,9 @@ impl GroupPlans {
             group,
             package: package.id,
             length_bytes: package.length_bytes,
-            from_version: runs.to_owned(),
-            to_version: package.metadata().text(keys::SOFTWARE_VERSION).unwrap_or_default().to_owned(),
-            target: self.target().to_owned(),
+            from_version: runs.into(),
+            to_version: package.metadata().text(keys::SOFTWARE_VERSION).unwrap_or_default().into(),
+            target: self.target().into(),
             path: path.iter().map(|position| self.packages[*position].id).collect(),
         }
     }

@@ -234,8 +234,8 @@ impl Judge {
             let outcome = plans.outcome_blocking(metadata);
             prospect = Prospect::from(&outcome);
             if let Outcome::Install(path) = outcome {
-                let proposals = path.iter().map(|position| plans.proposal(group, &plans.packages()[*position]));
-                has_failed = self.tracker.has_failed(device, proposals);
+                let packages = path.iter().map(|position| plans.packages()[*position].id);
+                has_failed = self.tracker.any_failed(group, plans.target(), device, packages);
             }
         }
         Ok(DeviceState::of(Circumstances {

@@ -223,12 +223,15 @@ impl Tracker {
         self.lock().progress.live(device).is_some()
     }
 
-    /// Whether any of what is proposed has failed on a device, and nobody has said that it does not count.
-    pub fn has_failed<'a>(&self, device: DeviceId, proposals: impl IntoIterator<Item = Proposal<'a>>) -> bool {
-        let tracked = self.lock();
-        proposals.into_iter().any(|Proposal { group, package, target, .. }| {
-            tracked.progress.failures(group, device, package, target).is_some()
-        })
+    /// See [`Progress::any_failed`].
+    pub fn any_failed(
+        &self,
+        group: GroupId,
+        target: &str,
+        device: DeviceId,
+        packages: impl IntoIterator<Item = PackageId>,
+    ) -> bool {
+        self.lock().progress.any_failed(group, target, device, packages)
     }
 
     /// A group is gone.

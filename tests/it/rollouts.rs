@@ -342,10 +342,10 @@ async fn the_same_offer_once_more_writes_nothing() {
         group: GroupId(1),
         package: PackageId(1),
         length_bytes: u64::from(LENGTH),
-        from_version: "v0".to_owned(),
-        to_version: "v1".to_owned(),
-        target: "v1".to_owned(),
-        path: vec![PackageId(1)],
+        from_version: "v0".into(),
+        to_version: "v1".into(),
+        target: "v1".into(),
+        path: [PackageId(1)].into(),
     };
     // Grows with each commit of another connection.
     let commits = || database.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)).unwrap();

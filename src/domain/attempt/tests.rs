@@ -22,10 +22,10 @@ fn attempt(length_bytes: u64) -> Attempt {
             group: GROUP,
             package: PACKAGE,
             length_bytes,
-            from_version: "v1".to_owned(),
-            to_version: "v2".to_owned(),
-            target: "v3".to_owned(),
-            path: vec![PACKAGE, PackageId(9)],
+            from_version: "v1".into(),
+            to_version: "v2".into(),
+            target: "v3".into(),
+            path: [PACKAGE, PackageId(9)].into(),
         },
         offered_at: at(0),
         offers: 1,
@@ -109,7 +109,7 @@ fn who_runs_something_else_by_itself_has_no_more_time_for_that() {
     );
     let diverted = |package, length_bytes| {
         let mut live = live(&[(0, 400, 10)]);
-        let step = Step { package, length_bytes, from_version: "v9".to_owned(), ..attempt(WHOLE).step };
+        let step = Step { package, length_bytes, from_version: "v9".into(), ..attempt(WHOLE).step };
         live.divert(step);
         live
     };

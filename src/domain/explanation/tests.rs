@@ -23,10 +23,10 @@ fn attempt(offers: u64, fetched_bytes: u64, fetched_at: Option<Timestamp>) -> At
         group: GroupId(3),
         package: PackageId(7),
         length_bytes: 16 << 20,
-        from_version: "v2".to_owned(),
-        to_version: "v3".to_owned(),
-        target: "v4".to_owned(),
-        path: vec![PackageId(7)],
+        from_version: "v2".into(),
+        to_version: "v3".into(),
+        target: "v4".into(),
+        path: [PackageId(7)].into(),
     };
     let (id, device, sent_bytes) = (AttemptId(1), DeviceId(1), fetched_bytes);
     Attempt { id, device, step, offered_at: NOON, offers, fetched_bytes, sent_bytes, fetched_at, end: None }

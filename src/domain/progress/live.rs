@@ -9,24 +9,25 @@ use crate::domain::{DeviceId, GroupId};
 /// The attempts of a fleet that go on.
 #[derive(Debug, Clone, Default)]
 pub struct LiveAttempts {
-    of_devices: HashMap<DeviceId, LiveAttempt>,
+    /// In boxes: the table of a large fleet grows without moving them.
+    of_devices: HashMap<DeviceId, Box<LiveAttempt>>,
     in_groups: HashMap<GroupId, usize>,
 }
 
 impl LiveAttempts {
     /// The attempt of a device.
     pub fn get(&self, device: DeviceId) -> Option<&LiveAttempt> {
-        self.of_devices.get(&device)
+        self.of_devices.get(&device).map(|live| &**live)
     }
 
     /// The attempt of a device.
     pub fn get_mut(&mut self, device: DeviceId) -> Option<&mut LiveAttempt> {
-        self.of_devices.get_mut(&device)
+        self.of_devices.get_mut(&device).map(|live| &mut **live)
     }
 
     /// All of them, in no order.
     pub fn iter(&self) -> impl Iterator<Item = &LiveAttempt> {
-        self.of_devices.values()
+        self.of_devices.values().map(|live| &**live)
     }
 
     /// How many devices of a group have one.
@@ -38,7 +39,7 @@ impl LiveAttempts {
     pub fn insert(&mut self, live: LiveAttempt) {
         self.remove(live.attempt.device);
         *self.in_groups.entry(live.attempt.step.group).or_default() += 1;
-        self.of_devices.insert(live.attempt.device, live);
+        self.of_devices.insert(live.attempt.device, Box::new(live));
     }
 
     /// The attempt of a device is over.
@@ -50,6 +51,6 @@ impl LiveAttempts {
                 count.remove();
             }
         }
-        Some(live)
+        Some(*live)
     }
 }

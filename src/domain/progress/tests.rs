@@ -67,10 +67,10 @@ impl World {
             group: self.group,
             package,
             length_bytes: WHOLE,
-            from_version: runs.to_owned(),
-            to_version: to.to_owned(),
-            target: self.target.to_owned(),
-            path: if to == self.target { vec![package] } else { vec![package, PackageId(99)] },
+            from_version: runs.into(),
+            to_version: to.into(),
+            target: self.target.into(),
+            path: if to == self.target { [package].into() } else { [package, PackageId(99)].into() },
         };
         self.progress.check(device(number), runs, Some(&proposal), moment(self.time), step)
     }

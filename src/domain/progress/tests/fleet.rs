@@ -194,9 +194,9 @@ impl Fleet {
             group: group_id,
             package,
             length_bytes: WHOLE,
-            from_version: from_version.clone(),
-            to_version: to_version.clone(),
-            target: target.clone(),
+            from_version: from_version.as_str().into(),
+            to_version: to_version.as_str().into(),
+            target: target.as_str().into(),
             path: std::iter::once(package).chain(std::iter::repeat_n(PackageId(0), steps - 1)).collect(),
         };
         let hold = self.progress.check(id, &from_version, Some(&proposal), now, step);
@@ -217,7 +217,7 @@ impl Fleet {
             Some(Hold::Pausing { failures, .. }) => {
                 let is_one = |attempt: &&Attempt| {
                     let step = &attempt.step;
-                    (attempt.device, step.package, &step.target) == (id, package, &target)
+                    (attempt.device, step.package, &*step.target) == (id, package, &*target)
                         && attempt.end.is_some_and(|(_, outcome)| outcome.is_failure())
                 };
                 let failed = self.attempts.values().filter(is_one).count();
