@@ -30,6 +30,9 @@ pub mod keys {
     pub const LOCAL_DIRECTORY: &str = "rdfm.storage.local.directory";
 }
 
+/// So many pairs are looked through one by one.
+const FEW: usize = 8;
+
 /// A metadata value: text, or (from newer device clients) a list of texts. A list never meets a requirement.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum MetadataValue {
@@ -64,7 +67,12 @@ pub struct Metadata(Box<[(Box<str>, MetadataValue)]>);
 impl Metadata {
     /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&MetadataValue> {
-        let position = self.0.binary_search_by(|(candidate, _)| (**candidate).cmp(key)).ok()?;
+        let position = if self.0.len() <= FEW {
+            // The length alone tells most keys apart.
+            self.0.iter().position(|(candidate, _)| **candidate == *key)?
+        } else {
+            self.0.binary_search_by(|(candidate, _)| (**candidate).cmp(key)).ok()?
+        };
         Some(&self.0[position].1)
     }
 
@@ -162,7 +170,7 @@ impl<'de> Deserialize<'de> for Metadata {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
-                let mut pairs: Vec<(Box<str>, MetadataValue)> = Vec::with_capacity(8);
+                let mut pairs: Vec<(Box<str>, MetadataValue)> = Vec::with_capacity(FEW);
                 let mut is_ordered = true;
                 while let Some((key, value)) = map.next_entry::<Box<str>, MetadataValue>()? {
                     is_ordered &= pairs.last().is_none_or(|(before, _)| *before < key);
@@ -186,6 +194,20 @@ mod tests {
         let metadata: Metadata = serde_json::from_str(r#"{"b":"1","a":"2","b":"3"}"#).unwrap();
         assert_eq!(metadata, Metadata::from([("a", "2"), ("b", "3")]));
         assert_eq!(serde_json::to_string(&metadata).unwrap(), r#"{"a":"2","b":"3"}"#);
+        let metadata: Metadata = serde_json::from_str(r#"{"a":"1","b":"2","b":"3"}"#).unwrap();
+        assert_eq!(metadata, Metadata::from([("a", "1"), ("b", "3")]));
+    }
+
+    #[test]
+    fn each_key_of_few_and_of_many_is_found() {
+        for pairs in 0..=2 * FEW {
+            let keys: Vec<String> = (0..pairs).map(|number| format!("key {number}")).collect();
+            let metadata: Metadata = keys.iter().map(|key| (key.as_str(), key.as_str().into())).collect();
+            for key in &keys {
+                assert_eq!(metadata.text(key), Some(key.as_str()));
+            }
+            assert_eq!(metadata.text("key"), None);
+        }
     }
 
     #[test]

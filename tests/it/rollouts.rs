@@ -7,6 +7,7 @@ use tender::domain::attempt::Step;
 use tender::domain::progress::Proposal;
 use tender::domain::rollout::Rollout;
 use tender::domain::{DeviceId, GroupId, PackageId};
+use tender::store::attempts;
 use tender::usecase::track_progress::Tracker;
 
 use crate::harness::{Device, Operator, TestServer, assert_fields, contents};
@@ -362,5 +363,31 @@ async fn the_same_offer_once_more_writes_nothing() {
     tracker.see(DeviceId(1), "v1");
     tracker.save().await.unwrap();
     assert_ne!(commits(), begun);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn the_last_hundred_attempts_of_a_device_are_kept() {
+    let mut fleet = Fleet::of(2).await;
+    fleet.server.stop().await;
+    let store = fleet.server.beside().store;
+    let database = fleet.server.database();
+    // 150 of the first device, the first of which goes on; 50 of the other, among them.
+    let insert = "WITH RECURSIVE numbers (number) AS (SELECT 1 UNION ALL SELECT number + 1 FROM numbers LIMIT 200)
+         INSERT INTO attempts (id, device_id, group_id, package_id, length_bytes, from_version, to_version, target, path,
+             offered_at, offers, fetched_bytes, sent_bytes, ended_at, outcome)
+         SELECT number, 1 + (number % 4 = 0), 1, 1, 1, 'v0', 'v1', 'v1', '[1]', unixepoch(), 1, 0, 0,
+             iif(number = 1, NULL, unixepoch()), iif(number = 1, NULL, 'superseded') FROM numbers";
+    database.execute(insert, []).unwrap();
+    assert_eq!(store.write(attempts::prune).await.unwrap(), 49);
+    let kept = |device: i64| {
+        let sql = "SELECT id FROM attempts WHERE device_id = ?1 ORDER BY id";
+        let mut statement = database.prepare(sql).unwrap();
+        statement.query_map([device], |row| row.get(0)).unwrap().collect::<Result<Vec<i64>, _>>().unwrap()
+    };
+    let first = kept(1);
+    // The one that goes on, and the last hundred.
+    assert_eq!((first.len(), first[0], first[1]), (101, 1, 67));
+    assert_eq!(kept(2).len(), 50);
     store.close().await;
 }

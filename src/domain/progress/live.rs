@@ -37,20 +37,25 @@ impl LiveAttempts {
 
     /// An attempt begins.
     pub fn insert(&mut self, live: LiveAttempt) {
-        self.remove(live.attempt.device);
         *self.in_groups.entry(live.attempt.step.group).or_default() += 1;
-        self.of_devices.insert(live.attempt.device, Box::new(live));
+        if let Some(before) = self.of_devices.insert(live.attempt.device, Box::new(live)) {
+            self.leave(before.attempt.step.group);
+        }
     }
 
     /// The attempt of a device is over.
     pub fn remove(&mut self, device: DeviceId) -> Option<LiveAttempt> {
         let live = self.of_devices.remove(&device)?;
-        if let Entry::Occupied(mut count) = self.in_groups.entry(live.attempt.step.group) {
+        self.leave(live.attempt.step.group);
+        Some(*live)
+    }
+
+    fn leave(&mut self, group: GroupId) {
+        if let Entry::Occupied(mut count) = self.in_groups.entry(group) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();
             }
         }
-        Some(*live)
     }
 }
