@@ -8,7 +8,7 @@ import { html } from "../../ui.js";
 /** `runs` is its version now, `steps` the packages of the way: `{package, version, bytes}` each. */
 export function Way({ runs, steps, bytes }) {
     return html`
-        <ol class="way" aria-label="The way that it will take">
+        <ol class="way-of-device" aria-label="The way that it will take">
             <li class="stop-of-way"><span class="stop-version"><${Short} of=${runs} /></span><span class="aside">runs now</span></li>
             ${steps.map(
                 ({ package: id, version, bytes }) => html`
