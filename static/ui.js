@@ -8,4 +8,15 @@ export { createContext, render } from "./vendor/preact.js";
 export { useContext, useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "./vendor/preact-hooks.js";
 export { computed, signal } from "./vendor/preact-signals.js";
 
-export const html = htm.bind(h);
+/** Characters that begin and end a part with a direction of its own: one of them too many, and a `<bdi>` ends later, or earlier, than its element. */
+const ISOLATES = /[\u2066-\u2069]/g;
+
+/** Whatever is in a `<bdi>` must not turn around what is beside it. */
+function kept(child) {
+    if (Array.isArray(child)) {
+        return child.map(kept);
+    }
+    return typeof child === "string" ? child.replace(ISOLATES, "") : child;
+}
+
+export const html = htm.bind((type, properties, ...children) => h(type, properties, ...(type === "bdi" ? children.map(kept) : children)));

@@ -8,8 +8,8 @@ use crate::stock::{attempt, device, registration};
 use crate::tab::{LOST, Tab};
 
 const MARKUP: &str = "<script>window.harmed=1</script><img src=x onerror=\"window.harmed=1\"><h1>&amp;</h1>";
-/// Has what comes after it run from right to left, until it is ended.
-const OVERRIDE: &str = "\u{202e}gnp.exe\u{2066}";
+/// Has what comes after it run from right to left, until it is ended: it ends what keeps it apart, and begins what is never ended.
+const OVERRIDE: &str = "\u{2069}\u{202e}gnp.exe\u{2066}";
 
 /// Nearly as long as all metadata of something may be.
 const LONG: usize = 60 << 10;
@@ -40,11 +40,13 @@ async fn is_harmless(tab: &Tab, view: &str) {
     assert_eq!(tab.value::<usize>("document.querySelectorAll('h1').length").await, 1, "{view}");
     assert_eq!(tab.value::<usize>("document.querySelectorAll('a[href^=javascript]').length").await, 0, "{view}");
     assert!(tab.value::<bool>("window.harmed === undefined && ({}).harmed === undefined").await, "{view}");
-    // A text that is not ours cannot turn those around that are: it has a direction of its own, or there is nothing of ours beside it.
+    // A text that is not ours cannot turn those around that are: it is in a <bdi>, without characters that end that earlier or later,
+    // or there is nothing of ours beside it.
     let loose = "(() => { const walker = document.createTreeWalker(document.querySelector('.view'), NodeFilter.SHOW_TEXT); const found = []; \
                  while (walker.nextNode()) { const { data, parentElement } = walker.currentNode; \
-                 const isIsolated = getComputedStyle(parentElement).unicodeBidi.startsWith('isolate') || parentElement.closest('bdi, option, h1, h2, pre, svg'); \
-                 if (data.includes('\\u202e') && !isIsolated) found.push(parentElement.outerHTML.slice(0, 200)) } return found })()";
+                 const isAlone = parentElement.closest('svg, option, pre, h1, h2') !== null; \
+                 const isKept = parentElement.closest('bdi') !== null && !/[\\u2066-\\u2069]/.test(data); \
+                 if (/[\\u202e\\u2066-\\u2069]/.test(data) && !isAlone && !isKept) found.push(parentElement.outerHTML.slice(0, 200)) } return found })()";
     assert_eq!(tab.value::<Vec<String>>(loose).await, Vec::<String>::new(), "{view}");
 }
 
