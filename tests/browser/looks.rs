@@ -1,5 +1,8 @@
 //! How the views look: on desktops and telephones, in the light and in the dark, complete and readable.
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::browser::Browser;
@@ -171,7 +174,7 @@ async fn what_asks_before_something_changes_is_complete_and_readable_everywhere(
     tab.click_in_dialog("Keep it").await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("pump.img");
-    std::fs::write(&file, "what pumps run").unwrap();
+    fs::write(&file, "what pumps run").unwrap();
     tab.sees(("packages", "Packages")).await;
     tab.attach("#choose-files", &file).await;
     tab.shows("What is this package?").await;
@@ -198,6 +201,22 @@ async fn nothing_moves_while_the_page_loads() {
     assert!(tab.complaints_but_for(&[]).await.is_empty());
     assert_eq!(tab.value::<f64>("window.shifts").await, 0.0);
     browser.stop().await;
+}
+
+/// Views have stylesheets of their own, which all hold at once: what a class means in one of them it must not mean otherwise in another.
+#[test]
+fn a_class_looks_as_one_stylesheet_says() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../static");
+    let of_views = fs::read_dir(folder.join("style")).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for stylesheet in of_views.chain([folder.join("style.css")]) {
+        let text = fs::read_to_string(&stylesheet).unwrap();
+        for class in text.lines().filter_map(|line| line.strip_prefix('.')?.strip_suffix(" {")) {
+            let before = found.insert(class.to_owned(), stylesheet.clone());
+            assert!(before.is_none_or(|before| before == stylesheet), ".{class} is in two stylesheets");
+        }
+    }
+    assert!(found.len() > 50, "{found:?}");
 }
 
 #[tokio::test]

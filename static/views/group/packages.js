@@ -51,7 +51,7 @@ export function PackagesPart({ chosen, steps, edit }) {
             <h3>Packages</h3>
             ${edit !== null && addButton}
         </div>
-        <p class="visually-hidden" role="status">${said}</p>
+        <p class="unseen" role="status">${said}</p>
         ${chosen.length === 0 && html`<p class="quiet">None: nothing leads its devices to another version.</p>`}
         <ol class="package-list" ref=${list} tabindex="-1">
             ${chosen.map((id, position) => html`
