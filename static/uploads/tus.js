@@ -1,4 +1,4 @@
-// Uploads as the server takes them: tus 1.0. Each call returns what the server says, or
+// Uploads as the server takes them: tus 1.0 (tus.io/protocols/resumable-upload). Each call returns what the server says, or
 // throws Refused or Unreachable, as those of `api.js` do.
 
 import { Refused, Unreachable } from "../api.js";

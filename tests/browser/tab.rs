@@ -144,6 +144,8 @@ impl Tab {
     /// Waits for a view by its heading.
     pub async fn shows_view(&self, heading: &str) {
         self.becomes("document.querySelector('h1')?.textContent", heading.to_owned()).await;
+        // The window gets its title after the view was painted.
+        self.becomes("document.title.endsWith(' – tender')", true).await;
     }
 
     /// Waits for a text to be seen.
