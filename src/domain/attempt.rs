@@ -165,9 +165,11 @@ impl LiveAttempt {
         }
         if *sign.runs != *step.from_version {
             let goes_on = sign.next.is_some_and(|(group, _)| group == step.group);
+            let is_stranded = sign.next.is_none() && *sign.runs != *step.target;
             return match self.fetched {
-                // What says another version than its content does would be fetched for ever.
-                Some(_) if goes_on => Some(AttemptOutcome::Failed),
+                // What says another version than its content does would be fetched for ever; and so would what leads where nothing
+                // leads on, by a device that comes back from there.
+                Some(_) if goes_on || is_stranded => Some(AttemptOutcome::Failed),
                 // What says another version each time would have an attempt each time.
                 None if goes_on && *sign.target == *step.target => {
                     self.is_stuck(steady).then_some(AttemptOutcome::Expired)

@@ -219,6 +219,8 @@ impl Progress {
         if let Some(proposal) = proposal
             && self.has_fallen_back(device, runs, proposal, moment.now)
         {
+            // What it began from there does not go on from here.
+            self.end(device, AttemptOutcome::Superseded, moment.now);
             for Installed { mut attempt, failed_before } in self.installed.remove(&device).unwrap_or_default() {
                 if let Some(group) = self.groups.get_mut(&attempt.step.group) {
                     group.failures.extend(failed_before.map(|failures| ((device, attempt.step.package), failures)));

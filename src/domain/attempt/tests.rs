@@ -88,7 +88,9 @@ fn what_a_device_shows_says_what_came_of_it() {
         (all, "v9", WANTED, 11, Some(Failed)),
         (all, "v9", other_package, 11, Some(Failed)),
         (all, "v9", other_group, 11, Some(Superseded)),
-        (all, "v9", None, 11, Some(Superseded)),
+        // It runs what leads nowhere; or the target already, by another way.
+        (all, "v9", None, 11, Some(Failed)),
+        (all, "v3", None, 11, Some(Superseded)),
         // Whatever the clocks do.
         (all, "v1", WANTED, -5, None),
         (nothing, "v1", WANTED, i64::MIN, None),

@@ -12,6 +12,8 @@ use crate::domain::Hours;
 
 /// What no package brings, and a device may report nevertheless.
 const ALIEN: i64 = 9;
+/// From where no package leads on.
+const NOWHERE: i64 = 8;
 const DEVICES: i64 = 7;
 const GROUPS: [GroupId; 2] = [GROUP, OTHER_GROUP];
 /// How often `expire` is called.
@@ -61,6 +63,8 @@ enum Behaviour {
     FallsBack,
     /// Runs something else than the package says after each installation.
     Mislabelled,
+    /// Runs what leads nowhere after each installation, polls, and falls back.
+    Strands,
     /// Is healthy, and off for days.
     Vanishes,
     /// Is healthy, and sometimes runs something else by itself.
@@ -68,7 +72,7 @@ enum Behaviour {
 }
 
 impl Behaviour {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Healthy,
         Self::Slow,
         Self::StartsAgain(2),
@@ -79,6 +83,7 @@ impl Behaviour {
         Self::RevertsAlways,
         Self::FallsBack,
         Self::Mislabelled,
+        Self::Strands,
         Self::Vanishes,
         Self::Wanders,
     ];
@@ -88,8 +93,8 @@ impl Behaviour {
     }
 
     fn fails_for_ever(self) -> bool {
-        use Behaviour::{FallsBack, Loops, Mislabelled, NeverFetches, NeverGetsAll, RevertsAlways};
-        matches!(self, NeverFetches | NeverGetsAll | Loops | RevertsAlways | FallsBack | Mislabelled)
+        use Behaviour::{FallsBack, Loops, Mislabelled, NeverFetches, NeverGetsAll, RevertsAlways, Strands};
+        matches!(self, NeverFetches | NeverGetsAll | Loops | RevertsAlways | FallsBack | Mislabelled | Strands)
     }
 }
 
@@ -167,7 +172,8 @@ impl Fleet {
     /// The version to install next, and how many steps it is to the target.
     fn next(&self, runs: i64, target: i64) -> Option<(i64, usize)> {
         let steps = if self.is_stepwise && runs < target { target - runs } else { 1 };
-        (runs != target).then(|| (if steps > 1 { runs + 1 } else { target }, usize::try_from(steps).unwrap()))
+        (runs != target && runs != NOWHERE)
+            .then(|| (if steps > 1 { runs + 1 } else { target }, usize::try_from(steps).unwrap()))
     }
 
     fn poll(&mut self, index: usize) {
@@ -179,7 +185,7 @@ impl Fleet {
         let Some((to, steps)) = self.next(runs, target) else {
             self.progress.see(id, &version(runs), None, now);
             self.take_news();
-            return self.after_poll(index);
+            return self.after_poll(index, runs);
         };
         let group = &self.groups[&group_id];
         let (from_version, to_version, target) = (version(runs), version(to), version(target));
@@ -229,7 +235,7 @@ impl Fleet {
             Some(_) => {}
             None => self.follow_offer(index, package, to),
         }
-        self.after_poll(index);
+        self.after_poll(index, runs);
     }
 
     fn begun(&self, group: GroupId, target: &str) -> usize {
@@ -269,9 +275,10 @@ impl Fleet {
                 device.flukes += 1;
                 self.send(index, package, 0, WHOLE);
             }
-            Behaviour::FallsBack => {
+            Behaviour::FallsBack | Behaviour::Strands => {
                 if device.falls_back_to.is_none() {
                     let before = device.runs;
+                    let to = if device.behaviour == Behaviour::Strands { NOWHERE } else { to };
                     self.send(index, package, 0, WHOLE);
                     self.install(index, to);
                     self.devices[index].falls_back_to = Some(before);
@@ -301,11 +308,11 @@ impl Fleet {
         (device.runs, device.fetching) = (to, None);
     }
 
-    fn after_poll(&mut self, index: usize) {
+    /// What a device does until it polls again, which has just said that it runs `shown`.
+    fn after_poll(&mut self, index: usize, shown: i64) {
         let device = &mut self.devices[index];
-        if device.behaviour == Behaviour::FallsBack
-            && let Some(before) = device.falls_back_to
-            && device.runs != before
+        if let Some(before) = device.falls_back_to
+            && shown != before
         {
             // It has shown what it installed, once.
             (device.runs, device.falls_back_to) = (before, None);
