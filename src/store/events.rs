@@ -89,8 +89,7 @@ struct Kept {
 }
 
 impl Kept {
-    fn push(&mut self, record: &Arc<EventRecord>) {
-        let length_bytes = serde_json::to_string(record).map_or(0, |json| json.len());
+    fn push(&mut self, record: &Arc<EventRecord>, length_bytes: usize) {
         self.events.push_back((record.clone(), length_bytes));
         self.bytes += length_bytes;
         while self.events.len() > MOST_KEPT || self.bytes > MOST_KEPT_BYTES {
@@ -137,7 +136,7 @@ impl Events {
     pub fn listen(&self, since: Since) -> Listener {
         let kept = self.kept();
         let (place, is_resumed) = match since {
-            Since::Event(id) => (kept.place_after(id).unwrap_or(kept.events.len()), kept.place_after(id).is_some()),
+            Since::Event(id) => kept.place_after(id).map_or((kept.events.len(), false), |place| (place, true)),
             Since::Latest(count) => (kept.events.len().saturating_sub(count), false),
         };
         let position = kept.events.back().map_or(kept.before, |(latest, _)| latest.id);
@@ -177,8 +176,10 @@ impl Events {
     }
 
     fn send(&self, record: &Arc<EventRecord>) {
+        // Before others are kept waiting.
+        let length_bytes = serde_json::to_string(record).map_or(0, |json| json.len());
         let mut kept = self.kept();
-        kept.push(record);
+        kept.push(record, length_bytes);
         // An error means that nobody listens.
         let _ = self.listeners.send(Message::Event(record.clone()));
     }
