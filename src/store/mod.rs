@@ -57,7 +57,7 @@ pub use folder::{DataFolder, InstanceLock};
 pub use inspection::{Inspection, Look, Opening, Sighting, Step, Verdict};
 pub use presence::{Assignment, DeviceNews, Presence, Utterance};
 pub use resumable::{Progress, ResumableFile};
-pub use space::Space;
+pub use space::{Space, database_bytes};
 pub use writer::{Change, Generations, WriteTx};
 
 use crate::clock::Clock;

@@ -1,5 +1,9 @@
-//! How much room there is on the file system of the packages.
+//! How much room there is on the file system of the packages, and how much the database takes.
 
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use rusqlite::Connection;
 use rustix::fs::statvfs;
 
 use super::StoreError;
@@ -20,5 +24,21 @@ impl PackageFolder {
         let found = statvfs(self.root()).map_err(|error| StoreError::file(self.root(), error.into()))?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         Ok(Space { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) })
+    }
+}
+
+/// How much the database takes on its file system: its file, and what is written beside it before it goes there.
+pub fn database_bytes(connection: &Connection) -> Result<u64, StoreError> {
+    // One in memory takes none.
+    let Some(database) = connection.path().filter(|path| !path.is_empty()) else { return Ok(0) };
+    let write_ahead_log = PathBuf::from(format!("{database}-wal"));
+    Ok(file_bytes(Path::new(database))? + file_bytes(&write_ahead_log)?)
+}
+
+fn file_bytes(path: &Path) -> Result<u64, StoreError> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(StoreError::file(path, error)),
     }
 }

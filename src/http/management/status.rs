@@ -29,6 +29,7 @@ struct StatusReply {
     time: Moment,
     concerns: Vec<ConcernReply>,
     packages: PackagesReply,
+    database: DatabaseReply,
     storage: StorageReply,
     unfinished_uploads: usize,
     pending_registrations: usize,
@@ -47,6 +48,11 @@ struct PackagesReply {
     whole: u64,
     corrupt: u64,
     missing: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct DatabaseReply {
     bytes: u64,
 }
 
@@ -83,6 +89,7 @@ pub async fn show(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
             missing: status.packages.missing,
             bytes: status.package_bytes,
         },
+        database: DatabaseReply { bytes: status.database_bytes },
         storage: StorageReply {
             free: status.space.map(|space| space.free_bytes),
             total: status.space.map(|space| space.total_bytes),
@@ -146,6 +153,7 @@ fn registry(status: &Status) -> Registry {
         }
     };
     gauge("package_files", "What all packages take", Some(Unit::Bytes), status.package_bytes);
+    gauge("database", "What the database takes", Some(Unit::Bytes), status.database_bytes);
     if let Some(space) = status.space {
         gauge("storage_free", "Room for packages", Some(Unit::Bytes), space.free_bytes);
         gauge("storage_total", "Size of the packages' file system", Some(Unit::Bytes), space.total_bytes);
