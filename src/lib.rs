@@ -51,6 +51,7 @@ pub mod http;
 pub mod identity_provider;
 pub mod installation;
 pub mod outbound;
+pub mod service;
 pub mod store;
 pub mod tls;
 pub mod usecase;

@@ -44,6 +44,13 @@ impl Queue {
         Arc::new(Self { origin: Instant::now(), state })
     }
 
+    /// From now on so many; those who have a place keep it, and those who wait are called if there are more.
+    pub fn set_cap(&self, cap: DownloadCap) {
+        let mut state = self.lock();
+        state.places.set_cap(cap);
+        state.admit(self.elapsed());
+    }
+
     /// Waits until a download of this package by this client has a place.
     pub async fn place(self: &Arc<Self>, client: Client, package: Uuid) -> Result<Place, Busy> {
         let place = || Place { queue: self.clone(), client, package, released: Released::Partly };
