@@ -4,7 +4,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::Deserialize;
 
-use super::{ConfigError, refuse};
+use super::options::read_file;
+use super::{ConfigError, FileOption, refuse};
 
 pub(super) const DEFAULT_HOST: &str = "127.0.0.1";
 pub(super) const DEFAULT_PORT: u16 = 5000;
@@ -34,6 +35,11 @@ impl AddressOptions {
             _ => {}
         }
         self
+    }
+
+    /// The same for a command that only has to do with this; reads the file.
+    pub fn with_file(&self, file: &FileOption) -> Result<(String, u16), ConfigError> {
+        self.resolve(&read_file(file)?.address)
     }
 
     /// Host and port: what these say, else what the file says, else the default. The host has no brackets.

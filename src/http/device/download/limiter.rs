@@ -262,6 +262,25 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn other_rates_hold_at_once_also_for_those_who_wait() {
+        let limiter = limiter(64 * KIBIBYTE);
+        let mut allowance = allowance(&limiter, 1);
+        while take(&mut allowance, 128 * KIBIBYTE).now_or_never().is_some() {}
+        limiter.set_schedule(schedule(0));
+        let begin = Instant::now();
+        assert!(!allowance.is_limited());
+        take(&mut allowance, 128 * KIBIBYTE).await;
+        assert!(begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
+        assert_eq!(take(&mut allowance, 1 << 40).await, 1 << 40);
+
+        limiter.set_schedule(schedule(KIBIBYTE));
+        while take(&mut allowance, 128 * KIBIBYTE).now_or_never().is_some() {}
+        let begin = Instant::now();
+        assert!(take(&mut allowance, 128 * KIBIBYTE).await < 128 * KIBIBYTE);
+        assert!(begin.elapsed() > Duration::from_millis(4), "{:?}", begin.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn nothing_is_left_of_those_who_are_gone() {
         let limiter = limiter(64 * KIBIBYTE);
         let mut waiting: Vec<_> = (0..100).map(|client| allowance(&limiter, client)).collect();

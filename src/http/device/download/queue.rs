@@ -223,6 +223,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn who_waits_is_called_when_there_are_more_places() {
+        let (queue, _place) = taken().await;
+        let (mut second, mut third) = (pin!(queue.place(client(2), PACKAGE)), pin!(queue.place(client(3), PACKAGE)));
+        assert!(second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none());
+        queue.set_cap(DownloadCap::new(2, 40).unwrap());
+        let _second = second.now_or_never().expect("a place at once").ok().unwrap();
+        assert!(third.as_mut().now_or_never().is_none());
+        queue.set_cap(DownloadCap::LIFTED);
+        assert!(third.now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn who_is_gone_leaves_its_place_also_in_the_moment_in_which_it_is_called() {
         let (queue, mut place) = taken().await;
         let mut gone = Box::pin(queue.place(client(2), PACKAGE));
