@@ -110,7 +110,8 @@ impl App {
         let opening = tokio::task::spawn_blocking(move || {
             let folder = Installation::folder(&storage)?;
             let locks = folder
-                .lock_instance()?
+                .lock_instance()
+                .map_err(|error| InstallationError::of_folder(folder.root(), error))?
                 .ok_or_else(|| StartError::AlreadyRunning(folder.root().display().to_string()))?;
             let installation = Installation::open(&folder, storage.secret.as_ref(), clock)?;
             Ok::<_, StartError>((locks, installation))

@@ -10,7 +10,9 @@ use listenfd::ListenFd;
 
 /// A socket cannot be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the socket {name} that the service manager hands over cannot be used ({error}): it must be a TCP one that listens")]
+#[error(
+    "the socket {name} that the service manager hands over cannot be used ({error}): it must be a TCP one that listens"
+)]
 pub struct GivenSocketError {
     name: String,
     error: io::Error,

@@ -129,6 +129,18 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// Whether the files are there and may not be used by whoever runs this, or something else is in their place.
+    pub fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Database(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen),
+            Self::File { error, .. } => matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory
+            ),
+            _ => false,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {

@@ -33,13 +33,15 @@ impl Manager {
         Self { path, messages }
     }
 
-    /// Starts a server that it watches over, with more arguments, and waits until it serves.
+    /// Starts a server that it watches over, with more arguments, and waits until it says that it serves.
     pub async fn start(&self, folder: &Path, watchdog: Duration, more: &[&str]) -> ServerProcess {
         let microseconds = watchdog.as_micros().to_string();
         let server = ServerProcess::start_with(folder, |command| {
             command.env("NOTIFY_SOCKET", &self.path).env("WATCHDOG_USEC", microseconds).args(more)
         });
-        server.await
+        let server = server.await;
+        self.told("READY=1", 1).await;
+        server
     }
 
     /// All it was told so far; each message is several lines.
@@ -127,15 +129,23 @@ fn probe(server: &ServerProcess) -> String {
 }
 
 #[tokio::test]
-async fn a_start_that_fails_says_why() {
+async fn a_start_that_fails_says_why_and_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let manager = Manager::listening_in(folder.path());
-    let mut command = tender(folder.path());
     fs::write(folder.path().join("file"), "").unwrap();
-    command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir", "file"]).env("NOTIFY_SOCKET", &manager.path);
-    let line = assert_refused(&command.output().unwrap(), 1);
-    let sentence = line.strip_prefix("tender: ").unwrap();
-    manager.told(&format!("STATUS=failed: {sentence}"), 1).await;
+    fs::create_dir(folder.path().join("damaged")).unwrap();
+    fs::write(folder.path().join("damaged/tender.sqlite"), [7; 8192]).unwrap();
+    for (data, reason, advice) in [
+        ("file", "the data folder file cannot be used (file: File exists", "choose another one (--data-dir)"),
+        ("damaged", "cannot use the database damaged/tender.sqlite: it is damaged", "restore a backup"),
+    ] {
+        let mut command = tender(folder.path());
+        command.args(["serve", "--listen", "127.0.0.1:0", "--data-dir", data]).env("NOTIFY_SOCKET", &manager.path);
+        let line = assert_refused(&command.output().unwrap(), 1);
+        assert!(line.contains(reason) && line.contains(advice), "{line}");
+        let sentence = line.strip_prefix("tender: ").unwrap();
+        manager.told(&format!("STATUS=failed: {sentence}"), 1).await;
+    }
     assert_eq!(manager.count("READY=1"), 0);
 }
 

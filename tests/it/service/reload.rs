@@ -70,7 +70,7 @@ async fn rates_and_limits_change_also_for_what_goes_on() {
     assert!(line.contains("INFO") && line.ends_with("changed: download_rate, max_package_size"), "{line}");
     assert!(client.reply().await.unwrap().body == bytes, "the download was damaged");
     let refused = operator.upload(form(&metadata("v2"), Some(&[0; 1025]))).await.error(413);
-    assert!(refused.contains("1 KiB"), "{refused}");
+    assert!(refused.contains("at most 1024 bytes"), "{refused}");
 
     // It limits again.
     let line = server.reload("download_rate = \"64KiB/s\"\nmax_downloads = 1").await;

@@ -69,7 +69,8 @@ async fn of_several_sockets_the_one_with_the_right_name_is_taken() {
     // Or this process keeps them open.
     drop(command);
     let mut log = BufReader::new(server.0.stderr.take().unwrap()).lines().map(Result::unwrap);
-    log.find(|line| line.contains("WARN the service manager hands over more sockets than are needed sockets=1")).unwrap();
+    log.find(|line| line.contains("WARN the service manager hands over more sockets than are needed sockets=1"))
+        .unwrap();
     log.find(|line| line.contains(&format!("serving address={}", url.strip_prefix("http://").unwrap()))).unwrap();
     Anonymous::new(&url).get("/health/live").await.ok();
 }

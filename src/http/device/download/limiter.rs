@@ -56,12 +56,7 @@ impl Limiter {
             is_on: AtomicBool::new(!schedule.is_unlimited()),
             clock,
             origin: Instant::now(),
-            state: Mutex::new(State {
-                schedule: Arc::new(schedule),
-                share,
-                turns: HashMap::new(),
-                is_tended: false,
-            }),
+            state: Mutex::new(State { schedule: Arc::new(schedule), share, turns: HashMap::new(), is_tended: false }),
         })
     }
 
