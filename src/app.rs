@@ -1,6 +1,9 @@
 //! The composition root: makes one running server of a configuration, a listener and a clock. `main` and the tests start the
 //! same thing.
 
+mod pulse;
+mod settings;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +13,9 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_util::sync::CancellationToken;
+
+pub use pulse::Pulse;
+pub use settings::Settings;
 
 use crate::auth::Credential;
 use crate::clock::Clock;
@@ -23,10 +29,12 @@ use crate::installation::{Installation, InstallationError};
 use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept, attempts};
 use crate::usecase::audit_log;
 use crate::usecase::claim;
+use crate::usecase::health::HealthCheck;
 use crate::usecase::log_in::LoginError;
 use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
 use crate::usecase::scrub::Scrubber;
+use crate::usecase::setting::Setting;
 use crate::usecase::survey_fleet::FleetSurvey;
 use crate::usecase::sweep::{mark_incomplete, sweep};
 use crate::usecase::track_progress::Tracker;
@@ -81,6 +89,8 @@ pub struct Running {
     pub address: SocketAddr,
     /// What makes somebody the first administrator, if there is none; to be printed.
     pub claim_code: Option<Credential>,
+    settings: Settings,
+    pulse: Pulse,
     shutdown: CancellationToken,
     hurry: CancellationToken,
     /// What serves, and what is done beside that: each ends with the shutdown.
@@ -100,7 +110,8 @@ impl App {
         let opening = tokio::task::spawn_blocking(move || {
             let folder = Installation::folder(&storage)?;
             let locks = folder
-                .lock_instance()?
+                .lock_instance()
+                .map_err(|error| InstallationError::of_folder(folder.root(), error))?
                 .ok_or_else(|| StartError::AlreadyRunning(folder.root().display().to_string()))?;
             let installation = Installation::open(&folder, storage.secret.as_ref(), clock)?;
             Ok::<_, StartError>((locks, installation))
@@ -120,7 +131,8 @@ impl App {
         }
 
         let Installation { store, keys, packages } = installation;
-        let scrubber = Scrubber::new(store.clone(), packages.clone(), config.scrub);
+        let scrub_plan = Setting::new(config.scrub);
+        let scrubber = Scrubber::new(store.clone(), packages.clone(), scrub_plan.clone());
         let swept_packages = packages.clone();
         let offer = if config.authentication_is_off { None } else { claim::offer(&store).await? };
         let provider = config.identity_provider.as_ref();
@@ -143,6 +155,7 @@ impl App {
             claim: offer.as_ref().map(|(claim, _)| *claim),
             downloads: Downloads::new(config.downloads, store.clock().clone()),
             event_streams,
+            health: HealthCheck::new(shutdown.clone()),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             download_urls: config.download_urls,
             survey: FleetSurvey::new(store.clone(), planner, tracker.clone(), config.silent_after),
@@ -152,19 +165,23 @@ impl App {
         let address = listener.local_addr()?;
         let limits = Limits::new(config.max_connections, config.drain_timeout);
         let hurry = CancellationToken::new();
-        let retention = config.audit_retention;
+        let audit_retention = Setting::new(config.audit_retention);
+        let retention = audit_retention.clone();
         let (saved, pruned, tried) = (store.clone(), store.clone(), store.clone());
         let (kept, stale, told) = (tracker.clone(), tracker.clone(), tracker.clone());
         let (watch, watched) = (Arc::new(ConcernWatch::default()), api.clone());
         let saving = every(PRESENCE_INTERVAL, shutdown.clone(), move || save_news(saved.clone(), kept.clone()));
         let trying = every(WRITE_TRIAL_INTERVAL, shutdown.clone(), move || try_writing_again(tried.clone()));
         let expiring = every(EXPIRE_INTERVAL, shutdown.clone(), move || expire(uploads.clone(), stale.clone()));
-        let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune(pruned.clone(), retention));
+        let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune(pruned.clone(), retention.get()));
         let heard = store.clone();
         let telling = every(TELL_INTERVAL, shutdown.clone(), move || tell(heard.clone(), told.clone()));
         let watching = every(WATCH_INTERVAL, shutdown.clone(), move || watch_concerns(watch.clone(), watched.clone()));
+        let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone()));
+        let pulse = Pulse { store: store.clone(), serving: serving.abort_handle() };
+        let settings = Settings { api, scrub: scrub_plan, audit_retention };
         let mut tasks = vec![
-            tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone())),
+            serving,
             tokio::spawn(saving),
             tokio::spawn(trying),
             tokio::spawn(expiring),
@@ -176,11 +193,21 @@ impl App {
         ];
         tasks.extend(couriers.into_iter().map(|courier| tokio::spawn(courier.run(shutdown.clone()))));
         let claim_code = offer.map(|(_, code)| code);
-        Ok(Running { address, claim_code, shutdown, hurry, tasks, store, tracker, _locks: locks })
+        Ok(Running { address, claim_code, settings, pulse, shutdown, hurry, tasks, store, tracker, _locks: locks })
     }
 }
 
 impl Running {
+    /// What can be changed while it runs.
+    pub fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    /// What shows that it is alive.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
     /// What makes [`Running::shutdown`] wait for nobody any more, when cancelled.
     pub fn hurry(&self) -> CancellationToken {
         self.hurry.clone()

@@ -14,7 +14,7 @@
 //! place, and only then known to the database. Later it is read again now and then ([`usecase::scrub`]), as disks forget.
 //!
 //! [`app`] puts all of this together for [`cli`] and for the tests; [`config`] says how, [`installation`] opens the data,
-//! [`clock`] tells the time. People may have their tokens from elsewhere: [`identity_provider`] asks there. What happens is told to
+//! [`clock`] tells the time. [`service`] is what is between a server and the service manager that started it. People may have their tokens from elsewhere: [`identity_provider`] asks there. What happens is told to
 //! webhooks: [`delivery`] sends there. Both do so by [`outbound`] clients, over [`tls`].
 //!
 //! People log in ([`usecase::log_in`]; the first one with the code that the server printed, [`usecase::claim`]), and programs
@@ -51,6 +51,7 @@ pub mod http;
 pub mod identity_provider;
 pub mod installation;
 pub mod outbound;
+pub mod service;
 pub mod store;
 pub mod tls;
 pub mod usecase;

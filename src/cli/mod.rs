@@ -4,6 +4,7 @@
 mod check;
 mod client;
 mod deed;
+mod health;
 mod installation;
 mod serve;
 mod simulate;
@@ -37,6 +38,8 @@ enum Command {
     Serve(Box<serve::ServeArguments>),
     /// Run a fleet of simulated devices against a server
     Simulate(simulate::SimulateArguments),
+    /// Say whether the server on this machine is ready: exit code 0 if it is
+    Health(health::HealthArguments),
     /// Compare the database with the package files, also while the server runs
     Check(check::CheckArguments),
     /// Say why a device does not get an update, or which one it gets
@@ -69,6 +72,7 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
     let result = match command {
         Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Health(arguments) => health::run(arguments, matches.subcommand_matches("health")),
         Command::Check(arguments) => check::run(arguments),
         Command::Why(arguments) => why::run(arguments),
         Command::Client(arguments) => client::run(arguments),

@@ -1,31 +1,42 @@
 //! `tender serve`: runs the server until it is told to stop.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use clap::ArgMatches;
 use humantime::format_duration;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::app::App;
+use crate::app::{App, Running};
 use crate::clock::Clock;
-use crate::config::{Config, FileOption, ServeOptions, StorageOptions, WebhookOptions};
+use crate::config::{
+    AddressOptions, Config, ConfigError, FileOption, ServeOptions, StorageOptions, WebhookOptions, host_and_port,
+};
+use crate::service::{GivenSockets, LogLevels, Reloader, ServiceManager, Word, keep_watched};
 use crate::usecase::claim::CODE_LIFETIME;
 
 /// A gateway has few cores, and each worker costs memory.
 const MAX_WORKERS: usize = 4;
+/// How long a start may take before the service manager is left to its own patience: a migration of a large database on a slow card.
+const LONGEST_START: Duration = Duration::from_secs(60 * 60);
+/// What an end takes beside the drain: the last write to a slow card.
+const LAST_WRITE: Duration = Duration::from_secs(60);
 
 /// Arguments of `tender serve`.
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args)]
 pub struct ServeArguments {
     #[command(flatten)]
     storage: StorageOptions,
+    #[command(flatten)]
+    address: AddressOptions,
     #[command(flatten)]
     serve: ServeOptions,
     #[command(flatten)]
@@ -34,70 +45,185 @@ pub struct ServeArguments {
     file: FileOption,
 }
 
+impl ServeArguments {
+    /// What they come to, with the files that they name as these are now.
+    fn config(&self) -> Result<Config, ConfigError> {
+        let Self { storage, address, serve, webhook, file } = self.clone();
+        Config::new(storage, address, serve, webhook, &file)
+    }
+}
+
 /// Serves until SIGTERM or SIGINT. `matches` tell flags from variables.
-pub fn run(arguments: Box<ServeArguments>, matches: Option<&ArgMatches>) -> anyhow::Result<ExitCode> {
-    let ServeArguments { storage, serve: options, webhook, file } = *arguments;
-    let options = match matches {
-        Some(matches) => options.prefer_flags(matches),
-        None => options,
-    };
-    let config = Config::new(storage, options, webhook, &file)?;
+pub fn run(mut arguments: Box<ServeArguments>, matches: Option<&ArgMatches>) -> anyhow::Result<ExitCode> {
+    if let Some(matches) = matches {
+        arguments.address = arguments.address.prefer_flags(matches);
+    }
+    let config = arguments.config()?;
+    // Before there are threads.
+    let sockets = GivenSockets::take()?;
     let stderr = std::io::stderr;
     let lines =
         tracing_subscriber::fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr).with_target(false);
-    tracing_subscriber::registry().with(lines).with(config.log.clone()).init();
+    let (levels, log) = reload::Layer::new(config.log.clone());
+    tracing_subscriber::registry().with(levels).with(lines).init();
+    let manager = ServiceManager::of_this_process();
+    let serving = async {
+        let served = serve(&manager, arguments, config, sockets, log).await;
+        if let Err(error) = &served {
+            manager.tell([Word::Status(format!("failed: {error:#}"))]).await;
+        }
+        served
+    };
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(available_parallelism().map_or(1, usize::from).min(MAX_WORKERS))
         .enable_all()
         .build()?
-        .block_on(serve(config))?;
+        .block_on(serving)?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(
+    manager: &ServiceManager,
+    arguments: Box<ServeArguments>,
+    config: Config,
+    sockets: GivenSockets,
+    log: LogLevels,
+) -> anyhow::Result<()> {
     // Before anything is begun, so that a stop at any moment is an orderly one.
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let listener = TcpListener::bind((config.host.as_str(), config.port))
-        .await
-        .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
-    let data_folder = config.storage.data_folder.clone();
-    let public_url = config.public_url.clone();
-    let running = App::start(config, listener, Clock::system()).await?;
-    tracing::info!(address = %running.address, data = %data_folder.display(), "serving");
-    if let Some(code) = &running.claim_code {
-        let base = public_url.unwrap_or_else(|| format!("http://{}", reachable(running.address)));
-        // The code stands in the fragment, which browsers keep to themselves; and not in the log, which may be sent elsewhere.
-        let announced = writeln!(
-            std::io::stderr(),
-            "tender: nobody administers this server yet. To become the first administrator, open within {}:\n\
-             tender: {base}/#claim={}",
-            format_duration(CODE_LIFETIME),
-            code.reveal()
-        );
-        if let Err(error) = announced {
-            tracing::warn!(%error, "the claim code could not be printed; use `tender user add`");
+    let mut signals = Signals::catch()?;
+    manager.tell([Word::Status("starting: opening the database".to_owned())]).await;
+    let listener = listen(&config, sockets).await?;
+    let started = config.clone();
+    let running = manager.wait_for(LONGEST_START, App::start(config, listener, Clock::system())).await?;
+    let status = format!("serving on {}", running.address);
+    tracing::info!(address = %running.address, data = %started.storage.data_folder.display(), "serving");
+    manager.tell([Word::Ready, Word::Status(status.clone())]).await;
+    announce_claim(&running, started.public_url.as_deref());
+
+    let longest_end = started.drain_timeout + LAST_WRITE;
+    let mut reloader = Reloader::new(move || arguments.config(), started, running.settings(), log);
+    let pulse = running.pulse();
+    let watched = async {
+        if let Some(patience) = manager.watchdog() {
+            keep_watched(manager, &pulse, patience).await;
         }
-    }
-    let mut told_to_stop = async || {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        std::future::pending::<()>().await;
+    };
+    let told_to_stop = async {
+        while signals.next().await == Wish::Reload {
+            manager.tell([Word::Reloading]).await;
+            let status = match reloader.reload().await {
+                Ok(()) => status.clone(),
+                Err(error) => format!("{status}; the configuration could not be read again: {error}"),
+            };
+            manager.tell([Word::Ready, Word::Status(status)]).await;
         }
     };
-    told_to_stop().await;
-    tracing::info!("stopping: letting what has begun come to its end; a second signal does not wait for it");
-    let hurry = running.hurry();
-    let mut shutdown = std::pin::pin!(running.shutdown());
     tokio::select! {
-        () = shutdown.as_mut() => {}
-        () = told_to_stop() => {
-            hurry.cancel();
-            shutdown.await;
-        }
+        () = watched => {}
+        () = told_to_stop => {}
     }
+    tracing::info!("stopping: letting what has begun come to its end; a second signal does not wait for it");
+    let status = "stopping: letting what has begun come to its end".to_owned();
+    manager.tell([Word::Stopping, Word::Status(status)]).await;
+    manager.wait_for(longest_end, stop(running, &mut signals)).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The listener that the service manager hands over, or one of our own.
+async fn listen(config: &Config, mut sockets: GivenSockets) -> anyhow::Result<TcpListener> {
+    if let Some(listener) = sockets.named_or_first("http") {
+        if sockets.left() > 0 {
+            tracing::warn!(sockets = sockets.left(), "the service manager hands over more sockets than are needed");
+        }
+        return Ok(TcpListener::from_std(listener)?);
+    }
+    let place = host_and_port(&config.host, config.port);
+    TcpListener::bind((config.host.as_str(), config.port)).await.map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            anyhow!("cannot listen on {place}: another program does, so stop that, or choose another port (--listen)")
+        }
+        io::ErrorKind::PermissionDenied => anyhow!(
+            "cannot listen on {place}: ports below 1024 need a privilege (CAP_NET_BIND_SERVICE), or a socket of the service \
+             manager; or choose another port (--listen)"
+        ),
+        io::ErrorKind::AddrNotAvailable => anyhow!(
+            "cannot listen on {place}: this machine has no such address, so choose another one (--listen; 0.0.0.0 is all \
+             that it has)"
+        ),
+        _ => anyhow!("cannot listen on {place}: {error}"),
+    })
+}
+
+/// Tells who starts the server how to become the first administrator, if there is none.
+fn announce_claim(running: &Running, public_url: Option<&str>) {
+    let Some(code) = &running.claim_code else { return };
+    let base = public_url.map_or_else(|| format!("http://{}", reachable(running.address)), str::to_owned);
+    // The code stands in the fragment, which browsers keep to themselves; and not in the log, which may be sent elsewhere.
+    let announced = writeln!(
+        std::io::stderr(),
+        "tender: nobody administers this server yet. To become the first administrator, open within {}:\n\
+         tender: {base}/#claim={}",
+        format_duration(CODE_LIFETIME),
+        code.reveal()
+    );
+    if let Err(error) = announced {
+        tracing::warn!(%error, "the claim code could not be printed; use `tender user add`");
+    }
+}
+
+/// Stops in order, and without waiting for anybody once a signal says that there is no time.
+async fn stop(running: Running, signals: &mut Signals) {
+    let hurry = running.hurry();
+    let mut shutdown = std::pin::pin!(running.shutdown());
+    loop {
+        tokio::select! {
+            () = shutdown.as_mut() => return,
+            wish = signals.next() => if wish == Wish::Stop {
+                hurry.cancel();
+            }
+        }
+    }
+}
+
+/// What a signal wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Stop,
+    Reload,
+}
+
+/// The signals that are not left to the operating system.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    /// Whether somebody runs the server in a terminal: SIGHUP may mean that it was closed.
+    is_in_terminal: bool,
+}
+
+impl Signals {
+    fn catch() -> anyhow::Result<Self> {
+        let catch = |kind| signal(kind).context("signals cannot be caught");
+        Ok(Self {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            hangup: catch(SignalKind::hangup())?,
+            is_in_terminal: io::stdin().is_terminal(),
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::Stop,
+            _ = self.interrupt.recv() => Wish::Stop,
+            _ = self.hangup.recv() => {
+                // A terminal that is closed is none any more.
+                if self.is_in_terminal && !io::stdin().is_terminal() { Wish::Stop } else { Wish::Reload }
+            }
+        }
+    }
 }
 
 /// An address at which others reach a server that listens on `address`: for one that listens everywhere, that of the first

@@ -1,5 +1,7 @@
 //! The configuration: flags over environment over file, made into one [`Config`] that can work, or refused with one sentence.
 
+mod address;
+mod difference;
 mod downloads;
 mod hours;
 mod http_url;
@@ -19,6 +21,9 @@ use crate::auth::Secret;
 use crate::domain::downloads::DownloadLimits;
 use crate::domain::fleet::DEFAULT_SILENT_AFTER;
 use crate::domain::{AuditRetention, ByteSize, DownloadUrls, LocalHours, ScrubPlan, StorageLimits};
+pub use address::{AddressOptions, host_and_port};
+use address::{DEFAULT_HOST, DEFAULT_PORT};
+pub use difference::Difference;
 use downloads::download_limits;
 use hours::{local_hours, time_zone};
 pub use http_url::HttpUrl;
@@ -27,8 +32,6 @@ use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions, WebhookOptions};
 pub use webhooks::{WebhookConfig, WebhookLimits};
 
-const DEFAULT_HOST: &str = "127.0.0.1";
-const DEFAULT_PORT: u16 = 5000;
 const DEFAULT_DATA_FOLDER: &str = "tender-data";
 const DEFAULT_CONNECTIONS: usize = 1024;
 /// More than any gateway has file descriptors for.
@@ -53,7 +56,7 @@ fn refuse<T>(sentence: impl Into<String>) -> Result<T, ConfigError> {
 }
 
 /// Where everything is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StorageConfig {
     /// The data folder.
     pub data_folder: PathBuf,
@@ -164,15 +167,13 @@ impl Config {
     /// Makes sense of the options of `serve`.
     pub fn new(
         storage: StorageOptions,
+        address: AddressOptions,
         serve: ServeOptions,
         webhook: WebhookOptions,
         file: &FileOption,
     ) -> Result<Self, ConfigError> {
         let contents = read_file(file)?;
-        let (host, port) = match serve.address()? {
-            Some(address) => address,
-            None => contents.serve.address()?.unwrap_or((DEFAULT_HOST.to_owned(), DEFAULT_PORT)),
-        };
+        let (host, port) = address.resolve(&contents.address)?;
         let identity_provider = IdentityProviderConfig::resolve(&serve, &contents.serve)?;
         let options = serve.or(contents.serve);
         let max_connections = options.max_connections.unwrap_or(DEFAULT_CONNECTIONS);
@@ -222,33 +223,6 @@ impl Config {
             log: log_levels(options.log.as_deref().unwrap_or(DEFAULT_LOG))?,
         })
     }
-}
-
-impl ServeOptions {
-    /// Host and port to listen on, if anything is said about them.
-    fn address(&self) -> Result<Option<(String, u16)>, ConfigError> {
-        match (&self.listen, &self.hostname, self.api_port) {
-            (None, None, None) => Ok(None),
-            (Some(listen), None, None) => {
-                let split = listen.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-                match split {
-                    Some((host, port)) if !host.is_empty() => Ok(Some((without_brackets(host), port))),
-                    _ => refuse(format!("listen = \"{listen}\" is not an address and port, such as 0.0.0.0:5000")),
-                }
-            }
-            (Some(_), _, _) => {
-                refuse("both listen and hostname or api_port (RDFM_HOSTNAME, RDFM_API_PORT) are given: give one form")
-            }
-            (None, host, port) => {
-                let host = host.as_deref().map_or_else(|| DEFAULT_HOST.to_owned(), without_brackets);
-                Ok(Some((host, port.unwrap_or(DEFAULT_PORT))))
-            }
-        }
-    }
-}
-
-fn without_brackets(host: &str) -> String {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned()
 }
 
 /// The folder that systemd gave, or one in the current folder.
@@ -370,11 +344,11 @@ mod tests {
 
     fn serve(text: &str) -> Result<Config, ConfigError> {
         let contents = parse_file(Path::new("tender.toml"), text)?;
-        Config::new(contents.storage, contents.serve, contents.webhook, &FileOption::default())
+        Config::new(contents.storage, contents.address, contents.serve, contents.webhook, &FileOption::default())
     }
 
     fn command() -> Command {
-        let command = StorageOptions::augment_args(Command::new("tender"));
+        let command = AddressOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
         WebhookOptions::augment_args(ServeOptions::augment_args(command))
     }
 
@@ -426,9 +400,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "listen = \"0.0.0.0:80\"\nmax_connections = 7\ndata_dir = \"/file\"").unwrap();
         let option = FileOption::at(file.path());
-        let flags = ServeOptions { api_port: Some(81), ..ServeOptions::default() };
+        let flags = AddressOptions { api_port: Some(81), ..AddressOptions::default() };
         let storage = StorageOptions { data_dir: Some("/flag".into()), ..StorageOptions::default() };
-        let config = Config::new(storage, flags, WebhookOptions::default(), &option).unwrap();
+        let config = Config::new(storage, flags, ServeOptions::default(), WebhookOptions::default(), &option).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.max_connections), ("127.0.0.1", 81, 7));
         assert_eq!(config.storage.data_folder, Path::new("/flag"));
     }

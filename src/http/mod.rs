@@ -10,6 +10,7 @@ mod device;
 mod endpoint;
 mod error;
 mod guard;
+mod health;
 mod host;
 mod identity;
 mod management;
@@ -45,6 +46,7 @@ use crate::store::{PackageFolder, Store};
 use crate::usecase::audit_log::AuditLog;
 use crate::usecase::authenticate_client::Gatekeeper;
 use crate::usecase::claim::Claim;
+use crate::usecase::health::HealthCheck;
 use crate::usecase::hold_back::HoldBack;
 use crate::usecase::log_in::Doorkeeper;
 use crate::usecase::open_packages::OpenPackages;
@@ -107,6 +109,8 @@ pub struct Api {
     pub signature_turns: Arc<Semaphore>,
     /// Who listens to events.
     pub event_streams: EventStreams,
+    /// Whether the server is ready.
+    pub health: HealthCheck,
     /// Under which address clients reach this server.
     pub addresses: Addresses,
     /// Whether packages' addresses are signed.
@@ -144,6 +148,7 @@ impl Api {
             audit: AuditLog::default(),
             signature_turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
             event_streams,
+            health: HealthCheck::new(CancellationToken::new()),
             addresses: Addresses::default(),
             download_urls: DownloadUrls::Public,
             authentication_is_off: false,
@@ -266,6 +271,8 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/devices/{device}/decision", [on(GET, Management(ReadOnly), decision::of_device)]),
         at("/api/tender/v1/groups/{group}/preview", [on(POST, Management(ReadOnly), preview::preview)]),
         at("/metrics", [on(GET, Management(ReadOnly), status::metrics)]),
+        at("/health/live", [on(GET, Public, health::live)]),
+        at("/health/ready", [on(GET, Public, health::ready)]),
         at("/oauth/token", [on(POST, ClientOnly(GrantToken), token::grant)]),
         at("/oauth/introspect", [on(POST, ClientOnly(IntrospectToken), introspection::introspect)]),
         at("/oauth/revoke", [on(POST, ClientOnly(RevokeToken), revocation::revoke)]),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{M, Migrations, SchemaVersion};
 
 use super::StoreError;
@@ -84,6 +84,12 @@ pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(),
             Err(unusable(path, "it is another program's: give tender a database of its own"))
         }
         Ok(_) => Ok(()),
+        Err(rusqlite_migration::Error::RusqliteError { err, .. }) => match err.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Err(unusable(path, "it is damaged, or no database at all: restore a backup"))
+            }
+            _ => Err(err.into()),
+        },
         Err(error) => Err(unusable(path, &error.to_string())),
     }
 }

@@ -63,7 +63,7 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
 /// registration to judge or a device to remove is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
 /// asks for its signature, a decision for an address, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 67] = [
+const MATRIX: [Row; 69] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -125,6 +125,8 @@ const MATRIX: [Row; 67] = [
     row("GET", "/api/tender/v1/devices/{device}/decision", READ, 200),
     row("POST", "/api/tender/v1/groups/{group}/preview", READ, 200),
     row("GET", "/metrics", READ, 200),
+    row("GET", "/health/live", Anybody, 200),
+    row("GET", "/health/ready", Anybody, 200),
     row("POST", "/oauth/token", ClientsWithScope, 200),
     row("POST", "/oauth/introspect", Clients, 200),
     row("POST", "/oauth/revoke", Clients, 200),

@@ -43,8 +43,24 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     (
         "cli",
-        &["domain", "auth", "clock", "config", "delivery", "http", "installation", "store", "tls", "usecase", "app"],
+        &[
+            "domain",
+            "auth",
+            "clock",
+            "config",
+            "delivery",
+            "http",
+            "installation",
+            "outbound",
+            "service",
+            "store",
+            "tls",
+            "usecase",
+            "app",
+        ],
     ),
+    // Between the server and who started it.
+    ("service", &["app", "config"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
@@ -61,12 +77,29 @@ const RESERVED: &[(&str, &[&str])] = &[
     // Configuration and commands read files that a person names.
     ("std::fs", &["store/", "config/", "cli/"]),
     ("tokio::fs", &[]),
-    ("tokio", &["store/", "usecase/", "http/", "identity_provider/", "delivery/", "installation.rs", "app.rs", "cli/"]),
-    ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/why.rs"]),
+    (
+        "tokio",
+        &[
+            "store/",
+            "usecase/",
+            "http/",
+            "identity_provider/",
+            "delivery/",
+            "installation.rs",
+            "app.rs",
+            "app/",
+            "service/",
+            "cli/",
+        ],
+    ),
+    ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/health.rs", "cli/why.rs"]),
     ("rustls", &["tls.rs"]),
     ("rustls_platform_verifier", &["tls.rs"]),
     // Calls of the operating system that std lacks.
     ("rustix", &["store/", "http/sendfile.rs"]),
+    // What the service manager is told and hands over.
+    ("sd_notify", &["service/manager.rs"]),
+    ("listenfd", &["service/sockets.rs"]),
     ("argon2", &["auth/password.rs"]),
     ("rpassword", &["cli/user.rs"]),
     ("if_addrs", &["cli/serve.rs"]),
@@ -84,7 +117,7 @@ const RESERVED: &[(&str, &[&str])] = &[
 /// Words and calls, and the only places that may have them.
 const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
     // Clients read statuses and never decide one.
-    (&["StatusCode"], &["http/", "cli/simulate/", "cli/why.rs"]),
+    (&["StatusCode"], &["http/", "cli/simulate/", "cli/health.rs", "cli/why.rs"]),
     (&["SystemTime", "::", "now"], &["clock.rs", "cli/simulate/"]),
     // How long a receiver takes is for a person to read. Time-outs of connections, and what holds downloads back, run on tokio's own clock.
     (

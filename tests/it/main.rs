@@ -24,6 +24,7 @@ mod readme;
 mod registrations;
 mod resolver;
 mod rollouts;
+mod service;
 mod status;
 mod store;
 mod update;

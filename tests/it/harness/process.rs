@@ -15,7 +15,8 @@ pub fn tender(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tender"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("TENDER_") || text.starts_with("RDFM_") || text == "STATE_DIRECTORY" {
+        let is_ours = ["TENDER_", "RDFM_", "LISTEN_", "WATCHDOG_"].iter().any(|start| text.starts_with(start));
+        if is_ours || ["STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"].contains(&&*text) {
             command.env_remove(&name);
         }
     }
