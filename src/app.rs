@@ -6,17 +6,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::Credential;
+use crate::certificates::{CertificateError, Certificates};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{self, DeliveryError};
 use crate::domain::AuditRetention;
-use crate::http::serve::{Limits, serve};
+use crate::http::serve::{Limits, Listeners, serve};
 use crate::http::{Addresses, Api, Downloads, EventStreams, route};
 use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
@@ -70,6 +71,12 @@ pub enum StartError {
     /// No claim code could be made.
     #[error(transparent)]
     Claim(#[from] LoginError),
+    /// There is no certificate to serve HTTPS with.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// Nobody could come.
+    #[error("there is no socket to listen on")]
+    NoListener,
     /// The listener is not usable.
     #[error("listening: {0}")]
     Listener(#[from] std::io::Error),
@@ -77,8 +84,12 @@ pub enum StartError {
 
 /// A server that is being served.
 pub struct Running {
-    /// Where it listens.
+    /// Where it listens; with several listeners, the first.
     pub address: SocketAddr,
+    /// Whether it speaks HTTPS there.
+    pub is_secure: bool,
+    /// Where it speaks plain HTTP beside HTTPS.
+    pub plain_addresses: Vec<SocketAddr>,
     /// What makes somebody the first administrator, if there is none; to be printed.
     pub claim_code: Option<Credential>,
     shutdown: CancellationToken,
@@ -87,6 +98,7 @@ pub struct Running {
     tasks: Vec<JoinHandle<()>>,
     store: Store,
     tracker: Arc<Tracker>,
+    certificates: Option<Arc<Certificates>>,
     _locks: Vec<InstanceLock>,
 }
 
@@ -95,17 +107,23 @@ pub struct App;
 
 impl App {
     /// Opens the data, clears away what an earlier run was cut off in, and serves.
-    pub async fn start(config: Config, listener: TcpListener, clock: Clock) -> Result<Running, StartError> {
-        let storage = config.storage.clone();
-        let opening = tokio::task::spawn_blocking(move || {
+    pub async fn start(
+        config: Config,
+        listeners: impl Into<Listeners>,
+        clock: Clock,
+    ) -> Result<Running, StartError> {
+        let mut listeners = listeners.into();
+        let (storage, tls) = (config.storage.clone(), config.tls.clone());
+        let opening = spawn_blocking(move || {
             let folder = Installation::folder(&storage)?;
             let locks = folder
                 .lock_instance()?
                 .ok_or_else(|| StartError::AlreadyRunning(folder.root().display().to_string()))?;
             let installation = Installation::open(&folder, storage.secret.as_ref(), clock)?;
-            Ok::<_, StartError>((locks, installation))
+            let certificates = Certificates::open(&tls, &folder, installation.store.clock().clone())?.map(Arc::new);
+            Ok::<_, StartError>((locks, installation, certificates))
         });
-        let (locks, installation) = opening.await.map_err(|_| StoreError::Abandoned)??;
+        let (locks, installation, certificates) = opening.await.map_err(|_| StoreError::Abandoned)??;
         let mut locks = Vec::from(locks);
         locks.push(installation.claim_packages().await?);
         installation.adopt_secret().await?;
@@ -149,7 +167,10 @@ impl App {
             authentication_is_off: config.authentication_is_off,
             ..unconfigured
         });
-        let address = listener.local_addr()?;
+        let (main, plain) = listeners.addresses()?;
+        let address = *main.first().ok_or(StartError::NoListener)?;
+        let tls = certificates.as_ref().map(|certificates| certificates.server_config()).transpose()?;
+        listeners.tls = tls.map(TlsAcceptor::from);
         let limits = Limits::new(config.max_connections, config.drain_timeout);
         let hurry = CancellationToken::new();
         let retention = config.audit_retention;
@@ -164,7 +185,7 @@ impl App {
         let telling = every(TELL_INTERVAL, shutdown.clone(), move || tell(heard.clone(), told.clone()));
         let watching = every(WATCH_INTERVAL, shutdown.clone(), move || watch_concerns(watch.clone(), watched.clone()));
         let mut tasks = vec![
-            tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone())),
+            tokio::spawn(serve(listeners, route(&api), limits, shutdown.clone(), hurry.clone())),
             tokio::spawn(saving),
             tokio::spawn(trying),
             tokio::spawn(expiring),
@@ -174,9 +195,25 @@ impl App {
             tokio::spawn(sweep_packages(store.clone(), swept_packages, shutdown.clone())),
             tokio::spawn(scrub(scrubber, shutdown.clone())),
         ];
+        if let Some(certificates) = certificates.clone() {
+            let looking = move || look_at_certificates(certificates.clone());
+            tasks.push(tokio::spawn(every(config.certificate_look.0, shutdown.clone(), looking)));
+        }
         tasks.extend(couriers.into_iter().map(|courier| tokio::spawn(courier.run(shutdown.clone()))));
         let claim_code = offer.map(|(_, code)| code);
-        Ok(Running { address, claim_code, shutdown, hurry, tasks, store, tracker, _locks: locks })
+        Ok(Running {
+            address,
+            is_secure: certificates.is_some(),
+            plain_addresses: plain,
+            claim_code,
+            shutdown,
+            hurry,
+            tasks,
+            store,
+            tracker,
+            certificates,
+            _locks: locks,
+        })
     }
 }
 
@@ -184,6 +221,14 @@ impl Running {
     /// What makes [`Running::shutdown`] wait for nobody any more, when cancelled.
     pub fn hurry(&self) -> CancellationToken {
         self.hurry.clone()
+    }
+
+    /// Takes up what has changed on disk at once: the certificate.
+    pub async fn reload(&self) {
+        let Some(certificates) = self.certificates.clone() else { return };
+        if let Err(error) = spawn_blocking(move || certificates.reload()).await {
+            tracing::error!(%error, "reading the certificate ended badly");
+        }
     }
 
     /// Lets requests that have begun come to their end, writes what is in memory, and closes the database.
@@ -225,6 +270,13 @@ async fn tell(store: Store, tracker: Arc<Tracker>) {
 async fn watch_concerns(watch: Arc<ConcernWatch>, api: Arc<Api>) {
     if let Err(error) = watch.look(&api.store, &api.room, api.authentication_is_off).await {
         tracing::warn!(%error, "could not tell whether something is wrong; will try again");
+    }
+}
+
+/// Takes a certificate that has changed, and renews one that ends.
+async fn look_at_certificates(certificates: Arc<Certificates>) {
+    if let Err(error) = spawn_blocking(move || certificates.look()).await {
+        tracing::error!(%error, "looking at the certificate ended badly");
     }
 }
 

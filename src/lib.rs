@@ -15,7 +15,8 @@
 //!
 //! [`app`] puts all of this together for [`cli`] and for the tests; [`config`] says how, [`installation`] opens the data,
 //! [`clock`] tells the time. People may have their tokens from elsewhere: [`identity_provider`] asks there. What happens is told to
-//! webhooks: [`delivery`] sends there. Both do so by [`outbound`] clients, over [`tls`].
+//! webhooks: [`delivery`] sends there. Both do so by [`outbound`] clients, over [`tls`]. Where the server speaks HTTPS itself,
+//! [`certificates`] looks after what it shows.
 //!
 //! People log in ([`usecase::log_in`]; the first one with the code that the server printed, [`usecase::claim`]), and programs
 //! get tokens ([`usecase::grant_token`]). Whatever they change is in the audit log ([`store::audit`]), in the same transaction.
@@ -42,6 +43,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod certificates;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -4,16 +4,31 @@
 use std::sync::Arc;
 
 use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 /// Whose certificates are believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Trust {
     /// Nobody's: for clients that only speak plain HTTP. Needs nothing of the machine.
     Nobody,
     /// Those that the operating system's store vouches for; on Linux `SSL_CERT_FILE` and `SSL_CERT_DIR` name another one.
     OperatingSystem,
+    /// Those that these authorities vouch for, and no others.
+    Authorities(Arc<RootCertStore>),
+}
+
+impl Trust {
+    /// In the authorities whose certificates are in a text of PEM; `None` if none is, or one cannot be read.
+    pub fn in_authorities(pem: &[u8]) -> Option<Self> {
+        let mut authorities = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            authorities.add(certificate.ok()?).ok()?;
+        }
+        (!authorities.is_empty()).then(|| Self::Authorities(Arc::new(authorities)))
+    }
 }
 
 /// Why HTTPS cannot be spoken on this machine: one sentence for the operator.
@@ -30,6 +45,7 @@ pub fn client_config(trust: Trust) -> Result<ClientConfig, TlsError> {
     let builder = builder.with_safe_default_protocol_versions()?;
     let builder = match trust {
         Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()),
+        Trust::Authorities(authorities) => builder.with_root_certificates(authorities),
         Trust::OperatingSystem => builder.with_platform_verifier()?,
     };
     let mut config = builder.with_no_client_auth();

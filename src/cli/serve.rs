@@ -15,7 +15,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, FileOption, ServeOptions, StorageOptions, WebhookOptions};
+use crate::config::{Config, FileOption, ServeOptions, StorageOptions, TlsConfig, TlsOptions, WebhookOptions};
+use crate::http::serve::Listeners;
 use crate::usecase::claim::CODE_LIFETIME;
 
 /// A gateway has few cores, and each worker costs memory.
@@ -29,6 +30,8 @@ pub struct ServeArguments {
     #[command(flatten)]
     serve: ServeOptions,
     #[command(flatten)]
+    tls: TlsOptions,
+    #[command(flatten)]
     webhook: WebhookOptions,
     #[command(flatten)]
     file: FileOption,
@@ -36,12 +39,12 @@ pub struct ServeArguments {
 
 /// Serves until SIGTERM or SIGINT. `matches` tell flags from variables.
 pub fn run(arguments: Box<ServeArguments>, matches: Option<&ArgMatches>) -> anyhow::Result<ExitCode> {
-    let ServeArguments { storage, serve: options, webhook, file } = *arguments;
+    let ServeArguments { storage, serve: options, tls, webhook, file } = *arguments;
     let options = match matches {
         Some(matches) => options.prefer_flags(matches),
         None => options,
     };
-    let config = Config::new(storage, options, webhook, &file)?;
+    let config = Config::new(storage, options, tls, webhook, &file)?;
     let stderr = std::io::stderr;
     let lines =
         tracing_subscriber::fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr).with_target(false);
@@ -58,15 +61,18 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything is begun, so that a stop at any moment is an orderly one.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let listener = TcpListener::bind((config.host.as_str(), config.port))
-        .await
-        .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
+    let listeners = listen(&config).await?;
+    warn_of_plain_http(&config, &listeners);
     let data_folder = config.storage.data_folder.clone();
     let public_url = config.public_url.clone();
-    let running = App::start(config, listener, Clock::system()).await?;
-    tracing::info!(address = %running.address, data = %data_folder.display(), "serving");
+    let running = App::start(config, listeners, Clock::system()).await?;
+    let scheme = if running.is_secure { "https" } else { "http" };
+    tracing::info!(address = %running.address, scheme, data = %data_folder.display(), "serving");
+    for address in &running.plain_addresses {
+        tracing::info!(%address, "serving plain HTTP, too");
+    }
     if let Some(code) = &running.claim_code {
-        let base = public_url.unwrap_or_else(|| format!("http://{}", reachable(running.address)));
+        let base = public_url.unwrap_or_else(|| format!("{scheme}://{}", reachable(running.address)));
         // The code stands in the fragment, which browsers keep to themselves; and not in the log, which may be sent elsewhere.
         let announced = writeln!(
             std::io::stderr(),
@@ -98,6 +104,29 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The sockets that the configuration names.
+async fn listen(config: &Config) -> anyhow::Result<Listeners> {
+    let bind = async |host: &str, port| {
+        TcpListener::bind((host, port)).await.with_context(|| format!("cannot listen on {host}:{port}"))
+    };
+    let mut listeners = Listeners::from(bind(&config.host, config.port).await?);
+    if let Some((host, port)) = &config.plain_address {
+        listeners.plain.push(bind(host, *port).await?);
+    }
+    Ok(listeners)
+}
+
+/// Says once that others on the network can read along, unless a proxy takes care of that.
+fn warn_of_plain_http(config: &Config, listeners: &Listeners) {
+    let is_open = |listener: &TcpListener| listener.local_addr().is_ok_and(|address| !address.ip().is_loopback());
+    if config.tls == TlsConfig::Off && config.trusted_proxies.is_empty() && listeners.main.iter().any(is_open) {
+        tracing::warn!(
+            "this server speaks plain HTTP on the network: passwords and tokens can be read on the way; --tls auto switches \
+             HTTPS on"
+        );
+    }
 }
 
 /// An address at which others reach a server that listens on `address`: for one that listens everywhere, that of the first

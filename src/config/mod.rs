@@ -6,6 +6,7 @@ mod http_url;
 mod identity_provider;
 mod options;
 mod secrets;
+mod tls;
 mod webhooks;
 
 use std::env;
@@ -25,6 +26,7 @@ pub use http_url::HttpUrl;
 pub use identity_provider::IdentityProviderConfig;
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions, WebhookOptions};
+pub use tls::{LookInterval, TlsConfig, TlsOptions};
 pub use webhooks::{WebhookConfig, WebhookLimits};
 
 const DEFAULT_HOST: &str = "127.0.0.1";
@@ -74,6 +76,12 @@ pub struct Config {
     pub host: String,
     /// Port to listen on.
     pub port: u16,
+    /// Whether it speaks HTTPS there.
+    pub tls: TlsConfig,
+    /// Host name or address, and port, for plain HTTP beside HTTPS.
+    pub plain_address: Option<(String, u16)>,
+    /// How often its certificate is looked at.
+    pub certificate_look: LookInterval,
     /// Address for download links, without a slash at its end.
     pub public_url: Option<String>,
     /// Whether download links work for everybody.
@@ -141,6 +149,9 @@ impl Config {
             storage: StorageConfig::in_folder(data_folder),
             host: DEFAULT_HOST.to_owned(),
             port: DEFAULT_PORT,
+            tls: TlsConfig::Off,
+            plain_address: None,
+            certificate_look: LookInterval::default(),
             public_url: None,
             download_urls: DownloadUrls::Public,
             trusted_proxies: Vec::new(),
@@ -165,6 +176,7 @@ impl Config {
     pub fn new(
         storage: StorageOptions,
         serve: ServeOptions,
+        tls: TlsOptions,
         webhook: WebhookOptions,
         file: &FileOption,
     ) -> Result<Self, ConfigError> {
@@ -183,11 +195,16 @@ impl Config {
         let downloads = download_limits(&options, contents.download_hours, max_connections, &zone)?;
         let scrub_hours = options.scrub_hours.as_deref();
         let scrub_hours = scrub_hours.map(|text| local_hours("scrub_hours", text, &zone)).transpose()?;
+        let tls = tls.or(contents.tls);
+        let public_url = options.public_url.as_deref().map(public_url).transpose()?;
         Ok(Self {
             storage: StorageConfig::resolve(storage, contents.storage)?,
             host,
             port,
-            public_url: options.public_url.as_deref().map(public_url).transpose()?,
+            tls: tls.resolve(public_url.as_deref())?,
+            plain_address: tls.plain_listen.as_deref().map(|text| host_and_port("plain_listen", text)).transpose()?,
+            certificate_look: LookInterval::default(),
+            public_url,
             download_urls: options.download_urls.as_deref().map_or(Ok(DownloadUrls::Public), download_urls)?,
             trusted_proxies: options
                 .trusted_proxies
@@ -229,13 +246,7 @@ impl ServeOptions {
     fn address(&self) -> Result<Option<(String, u16)>, ConfigError> {
         match (&self.listen, &self.hostname, self.api_port) {
             (None, None, None) => Ok(None),
-            (Some(listen), None, None) => {
-                let split = listen.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-                match split {
-                    Some((host, port)) if !host.is_empty() => Ok(Some((without_brackets(host), port))),
-                    _ => refuse(format!("listen = \"{listen}\" is not an address and port, such as 0.0.0.0:5000")),
-                }
-            }
+            (Some(listen), None, None) => host_and_port("listen", listen).map(Some),
             (Some(_), _, _) => {
                 refuse("both listen and hostname or api_port (RDFM_HOSTNAME, RDFM_API_PORT) are given: give one form")
             }
@@ -244,6 +255,15 @@ impl ServeOptions {
                 Ok(Some((host, port.unwrap_or(DEFAULT_PORT))))
             }
         }
+    }
+}
+
+/// `name` is for the sentence that says what is wrong.
+fn host_and_port(name: &str, text: &str) -> Result<(String, u16), ConfigError> {
+    let split = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    match split {
+        Some((host, port)) if !host.is_empty() => Ok((without_brackets(host), port)),
+        _ => refuse(format!("{name} = \"{text}\" is not an address and port, such as 0.0.0.0:5000")),
     }
 }
 
@@ -370,19 +390,19 @@ mod tests {
 
     fn serve(text: &str) -> Result<Config, ConfigError> {
         let contents = parse_file(Path::new("tender.toml"), text)?;
-        Config::new(contents.storage, contents.serve, contents.webhook, &FileOption::default())
+        Config::new(contents.storage, contents.serve, contents.tls, contents.webhook, &FileOption::default())
     }
 
     fn command() -> Command {
         let command = StorageOptions::augment_args(Command::new("tender"));
-        WebhookOptions::augment_args(ServeOptions::augment_args(command))
+        WebhookOptions::augment_args(TlsOptions::augment_args(ServeOptions::augment_args(command)))
     }
 
     #[test]
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = command();
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 33);
+        assert_eq!(options.len(), 38);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");

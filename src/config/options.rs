@@ -10,6 +10,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::Deserialize;
 
+use super::tls::TlsOptions;
 use super::{ConfigError, refuse};
 use crate::domain::Hours;
 
@@ -151,6 +152,8 @@ pub(super) struct FileContents {
     pub(super) storage: StorageOptions,
     #[serde(flatten)]
     pub(super) serve: ServeOptions,
+    #[serde(flatten)]
+    pub(super) tls: TlsOptions,
     #[serde(flatten)]
     pub(super) webhook: WebhookOptions,
     /// More webhooks: these have no flag.

@@ -26,6 +26,7 @@ mod resolver;
 mod rollouts;
 mod status;
 mod store;
+mod tls;
 mod update;
 mod uploads;
 mod webhooks;
