@@ -107,11 +107,7 @@ pub struct App;
 
 impl App {
     /// Opens the data, clears away what an earlier run was cut off in, and serves.
-    pub async fn start(
-        config: Config,
-        listeners: impl Into<Listeners>,
-        clock: Clock,
-    ) -> Result<Running, StartError> {
+    pub async fn start(config: Config, listeners: impl Into<Listeners>, clock: Clock) -> Result<Running, StartError> {
         let mut listeners = listeners.into();
         let (storage, tls) = (config.storage.clone(), config.tls.clone());
         let opening = spawn_blocking(move || {

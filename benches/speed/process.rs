@@ -41,7 +41,9 @@ impl Server {
     pub fn tender_over_tls(data: &Path) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tender"));
         let address = free_address();
-        command.args(["serve", "--log", "warn", "--tls", "auto", "--listen", &address.to_string(), "--data-dir"]).arg(data);
+        command
+            .args(["serve", "--log", "warn", "--tls", "auto", "--listen", &address.to_string(), "--data-dir"])
+            .arg(data);
         Self::start(command, address)
     }
 

@@ -171,9 +171,10 @@ impl Authority {
     /// What clients are to trust: the authority's certificate, and those of earlier ones with the moment until which each is
     /// trusted.
     pub fn trusted(&self) -> Vec<(&RootCertificate, Option<Timestamp>)> {
-        let previous = self.previous.iter().map(|previous| {
-            (&previous.certificate, Some(Timestamp::from_unix_seconds(previous.trusted_until)))
-        });
+        let previous = self
+            .previous
+            .iter()
+            .map(|previous| (&previous.certificate, Some(Timestamp::from_unix_seconds(previous.trusted_until))));
         [(&self.current.certificate, None)].into_iter().chain(previous).collect()
     }
 

@@ -10,8 +10,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{Error as TlsError, InconsistentKeys};
 
-use super::{CertificateError, GivenCertificateError};
 use super::served::certified_key;
+use super::{CertificateError, GivenCertificateError};
 
 /// Where a certificate and its key are.
 #[derive(Debug)]
@@ -42,9 +42,9 @@ impl GivenFiles {
             Err(error) => return given(format!("the key file {key} is damaged: {error}")),
         };
         certified_key(chain, private).or_else(|error| match error {
-            TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
-                given(format!("the key {key} is not that of the certificate {certificate}: give the two that belong together"))
-            }
+            TlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => given(format!(
+                "the key {key} is not that of the certificate {certificate}: give the two that belong together"
+            )),
             TlsError::InvalidCertificate(_) => given(format!("the certificate {certificate} cannot be read: {error}")),
             error => given(format!("the key {key} cannot be used ({error}): it must be ECDSA, RSA or Ed25519")),
         })

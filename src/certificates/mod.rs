@@ -13,9 +13,9 @@ mod served;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use authority::{Authority, TooManyRotations};
 use crate::domain::Timestamp;
 use crate::store::{DataFolder, StoreError};
+use authority::{Authority, TooManyRotations};
 pub use keeper::Certificates;
 
 /// In the name of an authority, where the machine has none.

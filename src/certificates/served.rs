@@ -12,10 +12,7 @@ use rustls::{Error, ServerConfig};
 const SESSIONS: usize = 1024;
 
 /// A certificate and its key, if they fit together and can be used.
-pub fn certified_key(
-    chain: Vec<CertificateDer<'static>>,
-    key: PrivateKeyDer<'static>,
-) -> Result<CertifiedKey, Error> {
+pub fn certified_key(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<CertifiedKey, Error> {
     CertifiedKey::from_der(chain, key, &ring::default_provider())
 }
 
@@ -53,8 +50,7 @@ impl ResolvesServerCert for Served {
 /// When the machine has no random bytes.
 pub fn server_config(served: Arc<Served>) -> Result<ServerConfig, Error> {
     let builder = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
-    let mut config =
-        builder.with_safe_default_protocol_versions()?.with_no_client_auth().with_cert_resolver(served);
+    let mut config = builder.with_safe_default_protocol_versions()?.with_no_client_auth().with_cert_resolver(served);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     config.session_storage = ServerSessionMemoryCache::new(SESSIONS);
     config.ticketer = ring::Ticketer::new()?;

@@ -108,7 +108,9 @@ async fn rotate(installation: Installation, folder: DataFolder, overlap: Duratio
     match rotating.await? {
         Err(refusal) => bail!("{refusal}"),
         Ok(subject) if overlap.is_zero() => {
-            eprintln!("tender: {subject} signs now; devices that do not know it are locked out: see `tender ca export`");
+            eprintln!(
+                "tender: {subject} signs now; devices that do not know it are locked out: see `tender ca export`"
+            );
         }
         Ok(subject) => eprintln!(
             "tender: {subject} signs now; devices that know only the one before it are served for {}: see `tender ca export`",

@@ -24,7 +24,8 @@ impl TrustOption {
             return Ok(if is_https { Trust::OperatingSystem } else { Trust::Nobody });
         };
         let pem = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Trust::in_authorities(&pem)
-            .with_context(|| format!("no certificates of authorities can be read in {}: they must be PEM", path.display()))
+        Trust::in_authorities(&pem).with_context(|| {
+            format!("no certificates of authorities can be read in {}: they must be PEM", path.display())
+        })
     }
 }

@@ -66,12 +66,7 @@ pub fn run(arguments: WhyArguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn ask(
-    server: &Url,
-    trust: Trust,
-    token: Option<String>,
-    mac_address: &MacAddress,
-) -> anyhow::Result<Value> {
+async fn ask(server: &Url, trust: Trust, token: Option<String>, mac_address: &MacAddress) -> anyhow::Result<Value> {
     let client =
         reqwest::Client::builder().tls_backend_preconfigured(client_config(trust)?).timeout(TIMEOUT).build()?;
     let mut url = Url::parse(&format!("{}/api/tender/v1/decision", server.as_str().trim_end_matches('/')))?;

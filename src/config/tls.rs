@@ -152,7 +152,8 @@ mod tests {
         assert_eq!(resolve(off).unwrap(), TlsConfig::Off);
         let names = ["gateway", "*.plant.example", "10.0.0.7", "fd00::7", "updates.example"];
         assert_eq!(
-            resolve("tls = \"auto\"\ntls_names = [\"Gateway\", \"*.plant.example\", \"10.0.0.7\", \"[fd00::7]\"]").unwrap(),
+            resolve("tls = \"auto\"\ntls_names = [\"Gateway\", \"*.plant.example\", \"10.0.0.7\", \"[fd00::7]\"]")
+                .unwrap(),
             TlsConfig::Auto { names: names.map(str::to_owned).to_vec() }
         );
     }

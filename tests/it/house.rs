@@ -106,7 +106,15 @@ const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
     // How long a receiver takes is for a person to read. Time-outs of connections, and what holds downloads back, run on tokio's own clock.
     (
         &["Instant", "::", "now"],
-        &["clock.rs", "http/body.rs", "http/connection.rs", "http/serve/activity.rs", "http/device/download/", "cli/simulate/", "cli/webhook.rs"],
+        &[
+            "clock.rs",
+            "http/body.rs",
+            "http/connection.rs",
+            "http/serve/activity.rs",
+            "http/device/download/",
+            "cli/simulate/",
+            "cli/webhook.rs",
+        ],
     ),
     (&["unsafe"], &[]),
     (&["todo", "!"], &[]),

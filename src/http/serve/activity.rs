@@ -50,7 +50,9 @@ impl Activity {
         let mut count = self.0.count.subscribe();
         loop {
             // Neither fails: the sender is ours.
-            let Ok(quiet) = count.wait_for(|count| count.begun == count.ended).await.map(|count| *count) else { return };
+            let Ok(quiet) = count.wait_for(|count| count.begun == count.ended).await.map(|count| *count) else {
+                return;
+            };
             if timeout(limit, count.wait_for(|count| *count != quiet)).await.is_err() {
                 return;
             }

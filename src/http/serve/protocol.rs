@@ -64,7 +64,9 @@ impl Server {
         let Some(acceptor) = tls else {
             let segments = Segments::default();
             let transport = Transport::plain(stream, segments.clone(), stall);
-            return self.serve_http_1(transport, Arrival { connection, segments: Some(segments), ..Arrival::default() }).await;
+            return self
+                .serve_http_1(transport, Arrival { connection, segments: Some(segments), ..Arrival::default() })
+                .await;
         };
         // What has not begun when the server stops never does.
         let handshake = self.shutdown.run_until_cancelled(Transport::secured(stream, &acceptor, stall));
@@ -156,9 +158,7 @@ struct Requests<F> {
 fn requests(
     route: Route,
     arrival: Arrival,
-) -> Requests<
-    impl Service<hyper::Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>,
-> {
+) -> Requests<impl Service<hyper::Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>> {
     Requests { filters: TowerToHyperService::new(warp::service(route)), arrival }
 }
 

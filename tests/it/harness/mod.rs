@@ -67,7 +67,8 @@ impl TestServer {
         let mut config = Config::in_folder(folder.path().join("data"));
         configure(&mut config);
         let (clock, time) = Clock::manual(wall);
-        let mut server = Self { folder, config, clock, time, running: None, url: String::new(), secure_url: String::new() };
+        let mut server =
+            Self { folder, config, clock, time, running: None, url: String::new(), secure_url: String::new() };
         server.run().await;
         server
     }

@@ -199,8 +199,7 @@ async fn a_damaged_authority_is_refused_and_not_replaced() {
     let path = folder.path().join("data/secrets/authority.json");
     fs::write(&path, "{").unwrap();
     let arguments = ["serve", "--data-dir", "data", "--listen", "127.0.0.1:0", "--tls", "auto"];
-    let line =
-        crate::harness::process::assert_refused(&crate::harness::process::run(folder.path(), arguments), 1);
+    let line = crate::harness::process::assert_refused(&crate::harness::process::run(folder.path(), arguments), 1);
     assert!(line.contains("authority.json") && line.contains("damaged"), "{line}");
     assert_eq!(fs::read(&path).unwrap(), b"{");
 }

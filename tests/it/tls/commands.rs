@@ -56,9 +56,11 @@ async fn the_authority_is_shown_exported_and_rotated_while_the_server_runs() {
         assert!(stdout.contains("known"), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     }
     // It is in the audit log, and nothing secret is in what was printed.
-    let audited = rusqlite::Connection::open(folder.path().join("data/tender.sqlite"))
-        .unwrap()
-        .query_row("SELECT count(*) FROM audit_log WHERE action = 'authority.rotate'", [], |row| row.get::<_, i64>(0));
+    let audited = rusqlite::Connection::open(folder.path().join("data/tender.sqlite")).unwrap().query_row(
+        "SELECT count(*) FROM audit_log WHERE action = 'authority.rotate'",
+        [],
+        |row| row.get::<_, i64>(0),
+    );
     assert_eq!(audited.unwrap(), 1);
     assert!(!both.contains("PRIVATE KEY") && !shown.contains("PRIVATE KEY"));
 }

@@ -13,7 +13,8 @@ use crate::harness::raw::eventually;
 fn certificate(kind: &[&str], name: &str) -> Option<TempDir> {
     let folder = tempfile::tempdir().unwrap();
     let subject = format!("/CN={name}");
-    let arguments = ["req", "-x509", "-nodes", "-days", "2", "-subj", &subject, "-addext", "subjectAltName=DNS:localhost"];
+    let arguments =
+        ["req", "-x509", "-nodes", "-days", "2", "-subj", &subject, "-addext", "subjectAltName=DNS:localhost"];
     let files = ["-addext", "basicConstraints=critical,CA:FALSE", "-keyout", "key.pem", "-out", "certificate.pem"];
     let (is_made, text) = tool(folder.path(), "openssl", &[&arguments[..], kind, &files].concat())?;
     assert!(is_made, "{text}");

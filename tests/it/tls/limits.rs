@@ -71,8 +71,9 @@ async fn nobody_holds_a_place_without_asking_for_anything() {
     let silent = impatient.tcp().await;
     let mut begun = impatient.tcp().await;
     begun.write_all(&[22, 3, 1, 2, 0, 1]).await.unwrap();
-    let shaken =
-        async |protocols| connect(&impatient.url, client_config(&authority, BOTH_VERSIONS, protocols, None), "localhost").await;
+    let shaken = async |protocols| {
+        connect(&impatient.url, client_config(&authority, BOTH_VERSIONS, protocols, None), "localhost").await
+    };
     let (first, second) = (shaken(H1).await.unwrap(), shaken(H2).await.unwrap());
     // All places are taken.
     let begin = Instant::now();
@@ -107,11 +108,12 @@ async fn a_connection_of_http_2_stays_while_it_is_used_and_no_longer() {
 async fn who_takes_nothing_of_a_download_is_given_up_and_who_takes_it_slowly_is_not() {
     let server = TestServer::start_with(auto).await;
     let admin = server.admin().await;
-    let bytes = contents(8 * 1024 * 1024);
+    let bytes = contents(40 * 1024 * 1024);
     let package = admin.package("v1", &[], &bytes).await;
     let shown = admin.show_package(package).await;
     let impatient = Impatient::beside(&server, 8).await;
-    let url = format!("{}/local_storage/{}", impatient.url, shown["metadata"]["rdfm.storage.local.uuid"].as_str().unwrap());
+    let url =
+        format!("{}/local_storage/{}", impatient.url, shown["metadata"]["rdfm.storage.local.uuid"].as_str().unwrap());
     for protocols in [H1, H2] {
         let mut slow = http_client(&server, protocols).get(&url).send().await.unwrap();
         let stalled = http_client(&server, protocols).get(&url).send().await.unwrap();

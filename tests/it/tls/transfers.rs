@@ -37,11 +37,15 @@ async fn downloads_and_ranges_are_byte_for_byte_what_was_uploaded() {
     let (server, url, bytes) = large().await;
     let end = bytes.len() - 1;
     // On both sides of what is read at once, what is copied, and what is framed.
-    let ranges = [(0, 0), (0, 16_383), (1, 16_384), (5, 32_767), (5, 32_773), (100, 131_171), (100, 131_172), (end, end)];
+    let ranges =
+        [(0, 0), (0, 16_383), (1, 16_384), (5, 32_767), (5, 32_773), (100, 131_171), (100, 131_172), (end, end)];
     for protocols in [H1, H2] {
         let client = http_client(&server, protocols);
         for (first, last) in ranges.into_iter().chain([(1_000_000, end), (7, 20_000_000)]) {
-            assert!(get(&client, &url, Some((first, last))).await == bytes[first..=last], "{protocols:?} {first}-{last}");
+            assert!(
+                get(&client, &url, Some((first, last))).await == bytes[first..=last],
+                "{protocols:?} {first}-{last}"
+            );
         }
         for body in join_all((0..4).map(|_| get(&client, &url, None))).await {
             assert!(body == bytes, "{protocols:?}");
