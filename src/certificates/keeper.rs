@@ -47,8 +47,10 @@ struct Known {
     seen: Vec<Stamp>,
     /// Of our own authority: as it was read.
     authority: Option<Authority>,
-    /// When it was last looked what this machine is called, by [`Clock::elapsed`].
-    names_at: Duration,
+    /// When everything was last read, by [`Clock::elapsed`].
+    read_at: Duration,
+    /// Whether nothing came of that: then it is not tried again at each look.
+    has_failed: bool,
 }
 
 impl Certificates {
@@ -65,10 +67,11 @@ impl Certificates {
             TlsConfig::Auto { names } => Source::Own { folder: folder.clone(), names: names.clone() },
         };
         let stamps = source.stamps();
-        let (certificate, authority) = source.read(&clock)?;
+        let (certificate, authority) = source.read(&clock, true)?;
         // What was made just now is known already.
         let stamps = if authority.is_some() { source.stamps() } else { stamps };
-        let known = Known { read: stamps.clone(), seen: stamps, authority, names_at: clock.elapsed() };
+        let read_at = clock.elapsed();
+        let known = Known { read: stamps.clone(), seen: stamps, authority, read_at, has_failed: false };
         let served = Arc::new(Served::new(certificate));
         Ok(Some(Self { source, served, clock, known: Mutex::new(known) }))
     }
@@ -89,8 +92,8 @@ impl Certificates {
         let has_changed = stamps != known.read && stamps == known.seen;
         known.seen = stamps;
         let is_due = known.authority.as_ref().is_some_and(|authority| {
-            authority.is_to_refresh(self.clock.now())
-                || self.clock.elapsed().saturating_sub(known.names_at) >= NAMES_INTERVAL
+            (authority.is_to_refresh(self.clock.now()) && !known.has_failed)
+                || self.clock.elapsed().saturating_sub(known.read_at) >= NAMES_INTERVAL
         });
         if has_changed || is_due {
             self.take(&mut known);
@@ -105,8 +108,10 @@ impl Certificates {
     /// Has new connections get what is on disk now; if that is no good, what they got before.
     fn take(&self, known: &mut Known) {
         let before = self.source.stamps();
-        known.names_at = self.clock.elapsed();
-        match self.source.read(&self.clock) {
+        known.read_at = self.clock.elapsed();
+        let read = self.source.read(&self.clock, false);
+        known.has_failed = read.is_err();
+        match read {
             Ok((certificate, authority)) => {
                 known.read = if authority.is_some() { self.source.stamps() } else { before };
                 if !self.served.is_the_same(&certificate) {
@@ -136,12 +141,13 @@ impl Source {
         }
     }
 
-    /// The certificate as it is on disk; our own is made if there is none, or renewed if it is time.
-    fn read(&self, clock: &Clock) -> Result<(CertifiedKey, Option<Authority>), CertificateError> {
+    /// The certificate as it is on disk; our own is renewed if it is time. An authority is made at the first start alone: another
+    /// one in the place of one that is lost would lock devices out.
+    fn read(&self, clock: &Clock, is_start: bool) -> Result<(CertifiedKey, Option<Authority>), CertificateError> {
         match self {
             Self::Given(files) => Ok((files.read()?, None)),
             Self::Own { folder, names } => {
-                let authority = present_authority(folder, names, clock.now())?;
+                let authority = present_authority(folder, names, clock.now(), is_start)?;
                 let certificate = certificate_of(&authority, &folder.authority_path())?;
                 Ok((certificate, Some(authority)))
             }
@@ -150,18 +156,29 @@ impl Source {
 }
 
 /// The authority, with a certificate for this machine as it is now.
-fn present_authority(folder: &DataFolder, more: &[String], now: Timestamp) -> Result<Authority, CertificateError> {
+fn present_authority(
+    folder: &DataFolder,
+    more: &[String],
+    now: Timestamp,
+    may_make: bool,
+) -> Result<Authority, CertificateError> {
     let names = names::own(more);
     folder.exclusively(|| {
         let Some(mut authority) = stored(folder)? else {
+            if !may_make {
+                return Err(CertificateError::NoAuthority);
+            }
             let authority = Authority::make(now, &host_name(), &names)?;
             folder.write_authority(&authority.to_text())?;
             tracing::info!("made a certificate authority; `tender ca export` gives what devices need to trust it");
             return Ok(authority);
         };
         if authority.refresh(now, &names)? {
-            folder.write_authority(&authority.to_text())?;
             tracing::info!(names = authority.names().len(), "made a new certificate for this server");
+            // A disk that takes no writes keeps no device from its update: after a restart it is made once more.
+            if let Err(error) = folder.write_authority(&authority.to_text()) {
+                tracing::warn!(%error, "could not keep the new certificate; it is served all the same");
+            }
         }
         Ok(authority)
     })

@@ -33,7 +33,7 @@ pub enum CertificateError {
     #[error(transparent)]
     Given(#[from] GivenCertificateError),
     /// There is no authority.
-    #[error("there is no certificate authority in this data folder yet: `tender serve --tls auto` makes one")]
+    #[error("there is no certificate authority in this data folder: `tender serve --tls auto` makes one when it starts")]
     NoAuthority,
     /// The file of our own authority cannot be used.
     #[error(

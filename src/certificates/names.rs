@@ -26,8 +26,9 @@ pub fn own(more: &[String]) -> BTreeSet<String> {
         names.insert(host);
     }
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-    let addresses = interfaces.iter().map(if_addrs::Interface::ip).filter(can_be_asked);
-    names.extend(addresses.take(MOST_ADDRESSES).map(|address| address.to_string()));
+    // In order, so that the same ones are taken each time.
+    let addresses: BTreeSet<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).filter(can_be_asked).collect();
+    names.extend(addresses.iter().take(MOST_ADDRESSES).map(ToString::to_string));
     names
 }
 

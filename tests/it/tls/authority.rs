@@ -193,6 +193,22 @@ fn certificates_are_renewed_in_time_and_never_for_nothing() {
 }
 
 #[tokio::test]
+async fn an_authority_that_is_lost_while_the_server_runs_is_not_replaced() {
+    let server = TestServer::start_with(auto).await;
+    let (authority, path) = (exported(&server), server.data().join("secrets/authority.json"));
+    let before = kept(&server);
+    fs::remove_file(&path).unwrap();
+    server.running().reload().await;
+    assert!(!path.exists());
+    assert!(is_trusted(&server, &authority, START).await, "the certificate is served on");
+    // Restored from a backup, it is taken up.
+    fs::write(&path, before).unwrap();
+    server.running().reload().await;
+    rotate(&server, 90 * DAY).await;
+    assert!(is_trusted(&server, &authority, START).await && exported(&server) != authority);
+}
+
+#[tokio::test]
 async fn a_damaged_authority_is_refused_and_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir_all(folder.path().join("data/secrets")).unwrap();
