@@ -183,6 +183,11 @@ impl Authority {
         &self.current.certificate.subject
     }
 
+    /// When the authority that signs ends.
+    pub fn not_after(&self) -> Timestamp {
+        self.current.certificate.not_after()
+    }
+
     /// The names that the server's certificate is for.
     pub fn names(&self) -> &BTreeSet<String> {
         &self.server.names

@@ -18,6 +18,8 @@ use crate::config::TlsConfig;
 use crate::domain::Timestamp;
 use crate::store::DataFolder;
 
+/// So long before an authority ends it is time to bring another one to all devices.
+const LAST_PERIOD: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// How often it is looked whether this machine is called otherwise, or reached elsewhere.
 const NAMES_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
@@ -68,6 +70,9 @@ impl Certificates {
         };
         let stamps = source.stamps();
         let (certificate, authority) = source.read(&clock, true)?;
+        if let Some(authority) = &authority {
+            warn_of_end(authority, clock.now());
+        }
         // What was made just now is known already.
         let stamps = if authority.is_some() { source.stamps() } else { stamps };
         let read_at = clock.elapsed();
@@ -182,6 +187,16 @@ fn present_authority(
         }
         Ok(authority)
     })
+}
+
+fn warn_of_end(authority: &Authority, now: Timestamp) {
+    let end = authority.not_after();
+    if now.saturating_add(LAST_PERIOD) > end {
+        tracing::warn!(
+            end = %end.rfc3339(),
+            "the certificate authority ends soon: `tender ca rotate` makes another one, which all devices need by then"
+        );
+    }
 }
 
 fn certificate_of(authority: &Authority, path: &Path) -> Result<CertifiedKey, CertificateError> {
