@@ -9,20 +9,21 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 pub use pulse::Pulse;
 pub use settings::Settings;
 
 use crate::auth::Credential;
+use crate::certificates::{CertificateError, Certificates};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{self, DeliveryError};
 use crate::domain::AuditRetention;
-use crate::http::serve::{Limits, serve};
+use crate::http::serve::{Limits, Listeners, serve};
 use crate::http::{Addresses, Api, Downloads, EventStreams, route};
 use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
@@ -78,6 +79,12 @@ pub enum StartError {
     /// No claim code could be made.
     #[error(transparent)]
     Claim(#[from] LoginError),
+    /// There is no certificate to serve HTTPS with.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// Nobody could come.
+    #[error("there is no socket to listen on")]
+    NoListener,
     /// The listener is not usable.
     #[error("listening: {0}")]
     Listener(#[from] std::io::Error),
@@ -85,8 +92,12 @@ pub enum StartError {
 
 /// A server that is being served.
 pub struct Running {
-    /// Where it listens.
+    /// Where it listens; with several listeners, the first.
     pub address: SocketAddr,
+    /// Whether it speaks HTTPS there.
+    pub is_secure: bool,
+    /// Where it speaks plain HTTP beside HTTPS.
+    pub plain_addresses: Vec<SocketAddr>,
     /// What makes somebody the first administrator, if there is none; to be printed.
     pub claim_code: Option<Credential>,
     settings: Settings,
@@ -105,18 +116,20 @@ pub struct App;
 
 impl App {
     /// Opens the data, clears away what an earlier run was cut off in, and serves.
-    pub async fn start(config: Config, listener: TcpListener, clock: Clock) -> Result<Running, StartError> {
-        let storage = config.storage.clone();
-        let opening = tokio::task::spawn_blocking(move || {
+    pub async fn start(config: Config, listeners: impl Into<Listeners>, clock: Clock) -> Result<Running, StartError> {
+        let mut listeners = listeners.into();
+        let (storage, tls) = (config.storage.clone(), config.tls.clone());
+        let opening = spawn_blocking(move || {
             let folder = Installation::folder(&storage)?;
             let locks = folder
                 .lock_instance()
                 .map_err(|error| InstallationError::of_folder(folder.root(), error))?
                 .ok_or_else(|| StartError::AlreadyRunning(folder.root().display().to_string()))?;
             let installation = Installation::open(&folder, storage.secret.as_ref(), clock)?;
-            Ok::<_, StartError>((locks, installation))
+            let certificates = Certificates::open(&tls, &folder, installation.store.clock().clone())?.map(Arc::new);
+            Ok::<_, StartError>((locks, installation, certificates))
         });
-        let (locks, installation) = opening.await.map_err(|_| StoreError::Abandoned)??;
+        let (locks, installation, certificates) = opening.await.map_err(|_| StoreError::Abandoned)??;
         let mut locks = Vec::from(locks);
         locks.push(installation.claim_packages().await?);
         installation.adopt_secret().await?;
@@ -162,7 +175,10 @@ impl App {
             authentication_is_off: config.authentication_is_off,
             ..unconfigured
         });
-        let address = listener.local_addr()?;
+        let (main, plain) = listeners.addresses()?;
+        let address = *main.first().ok_or(StartError::NoListener)?;
+        let tls = certificates.as_ref().map(|certificates| certificates.server_config()).transpose()?;
+        listeners.tls = tls.map(TlsAcceptor::from);
         let limits = Limits::new(config.max_connections, config.drain_timeout);
         let hurry = CancellationToken::new();
         let audit_retention = Setting::new(config.audit_retention);
@@ -177,9 +193,10 @@ impl App {
         let heard = store.clone();
         let telling = every(TELL_INTERVAL, shutdown.clone(), move || tell(heard.clone(), told.clone()));
         let watching = every(WATCH_INTERVAL, shutdown.clone(), move || watch_concerns(watch.clone(), watched.clone()));
-        let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone()));
+        let serving = tokio::spawn(serve(listeners, route(&api), limits, shutdown.clone(), hurry.clone()));
         let pulse = Pulse { store: store.clone(), serving: serving.abort_handle() };
-        let settings = Settings { api, scrub: scrub_plan, audit_retention };
+        let is_secure = certificates.is_some();
+        let settings = Settings { api, scrub: scrub_plan, audit_retention, certificates: certificates.clone() };
         let mut tasks = vec![
             serving,
             tokio::spawn(saving),
@@ -191,13 +208,35 @@ impl App {
             tokio::spawn(sweep_packages(store.clone(), swept_packages, shutdown.clone())),
             tokio::spawn(scrub(scrubber, shutdown.clone())),
         ];
+        if let Some(certificates) = certificates {
+            let looking = move || look_at_certificates(certificates.clone());
+            tasks.push(tokio::spawn(every(config.certificate_look.0, shutdown.clone(), looking)));
+        }
         tasks.extend(couriers.into_iter().map(|courier| tokio::spawn(courier.run(shutdown.clone()))));
         let claim_code = offer.map(|(_, code)| code);
-        Ok(Running { address, claim_code, settings, pulse, shutdown, hurry, tasks, store, tracker, _locks: locks })
+        Ok(Running {
+            address,
+            is_secure,
+            plain_addresses: plain,
+            claim_code,
+            settings,
+            pulse,
+            shutdown,
+            hurry,
+            tasks,
+            store,
+            tracker,
+            _locks: locks,
+        })
     }
 }
 
 impl Running {
+    /// What is spoken at [`Running::address`], as URLs name it.
+    pub const fn scheme(&self) -> &'static str {
+        if self.is_secure { "https" } else { "http" }
+    }
+
     /// What can be changed while it runs.
     pub fn settings(&self) -> Settings {
         self.settings.clone()
@@ -252,6 +291,13 @@ async fn tell(store: Store, tracker: Arc<Tracker>) {
 async fn watch_concerns(watch: Arc<ConcernWatch>, api: Arc<Api>) {
     if let Err(error) = watch.look(&api.store, &api.room, api.authentication_is_off).await {
         tracing::warn!(%error, "could not tell whether something is wrong; will try again");
+    }
+}
+
+/// Takes a certificate that has changed, and renews one that ends.
+async fn look_at_certificates(certificates: Arc<Certificates>) {
+    if let Err(error) = spawn_blocking(move || certificates.look()).await {
+        tracing::error!(%error, "looking at the certificate ended badly");
     }
 }
 

@@ -14,8 +14,10 @@
 //! place, and only then known to the database. Later it is read again now and then ([`usecase::scrub`]), as disks forget.
 //!
 //! [`app`] puts all of this together for [`cli`] and for the tests; [`config`] says how, [`installation`] opens the data,
-//! [`clock`] tells the time. [`service`] is what is between a server and the service manager that started it. People may have their tokens from elsewhere: [`identity_provider`] asks there. What happens is told to
-//! webhooks: [`delivery`] sends there. Both do so by [`outbound`] clients, over [`tls`].
+//! [`clock`] tells the time. [`service`] is what is between a server and the service manager that started it. People may have
+//! their tokens from elsewhere: [`identity_provider`] asks there. What happens is told to webhooks: [`delivery`] sends there.
+//! Both do so by [`outbound`] clients, over [`tls`]. Where the server speaks HTTPS itself, [`certificates`] looks after what
+//! it shows.
 //!
 //! People log in ([`usecase::log_in`]; the first one with the code that the server printed, [`usecase::claim`]), and programs
 //! get tokens ([`usecase::grant_token`]). Whatever they change is in the audit log ([`store::audit`]), in the same transaction.
@@ -42,6 +44,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod certificates;
 pub mod cli;
 pub mod clock;
 pub mod config;

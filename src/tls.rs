@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use rustls_platform_verifier::BuilderVerifierExt;
 
 /// Whose certificates are believed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Trust {
     /// Nobody's: for clients that only speak plain HTTP. Needs nothing of the machine.
     Nobody,
@@ -18,6 +19,19 @@ pub enum Trust {
     OperatingSystem,
     /// Everybody's: for asking a server on this machine something that is no secret. It may have made its certificate itself.
     Anybody,
+    /// Those that these authorities vouch for, and no others.
+    Authorities(Arc<RootCertStore>),
+}
+
+impl Trust {
+    /// In the authorities whose certificates are in a text of PEM; `None` if none is, or one cannot be read.
+    pub fn in_authorities(pem: &[u8]) -> Option<Self> {
+        let mut authorities = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            authorities.add(certificate.ok()?).ok()?;
+        }
+        (!authorities.is_empty()).then(|| Self::Authorities(Arc::new(authorities)))
+    }
 }
 
 /// Why HTTPS cannot be spoken on this machine: one sentence for the operator.
@@ -35,6 +49,7 @@ pub fn client_config(trust: Trust) -> Result<ClientConfig, TlsError> {
     let builder = builder.with_safe_default_protocol_versions()?;
     let builder = match trust {
         Trust::Nobody => builder.with_root_certificates(RootCertStore::empty()),
+        Trust::Authorities(authorities) => builder.with_root_certificates(authorities),
         Trust::OperatingSystem => builder.with_platform_verifier()?,
         Trust::Anybody => builder.dangerous().with_custom_certificate_verifier(Arc::new(Credulous(provider))),
     };

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio::task::spawn_blocking;
+
+use crate::certificates::Certificates;
 use crate::config::Config;
 use crate::domain::{AuditRetention, ScrubPlan};
 use crate::http::Api;
@@ -13,6 +16,7 @@ pub struct Settings {
     pub(super) api: Arc<Api>,
     pub(super) scrub: Setting<ScrubPlan>,
     pub(super) audit_retention: Setting<AuditRetention>,
+    pub(super) certificates: Option<Arc<Certificates>>,
 }
 
 impl Settings {
@@ -24,5 +28,14 @@ impl Settings {
         self.api.survey.set_silent_after(config.silent_after).await;
         self.scrub.set(config.scrub.clone());
         self.audit_retention.set(config.audit_retention);
+        self.reload_certificates().await;
+    }
+
+    /// Takes up a certificate that has changed on disk, at once.
+    pub async fn reload_certificates(&self) {
+        let Some(certificates) = self.certificates.clone() else { return };
+        if let Err(error) = spawn_blocking(move || certificates.reload()).await {
+            tracing::error!(%error, "reading the certificate ended badly");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The command line: one file for each command. Commands print what they are asked for on stdout and everything else on
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
+mod ca;
 mod check;
 mod client;
 mod deed;
@@ -9,6 +10,7 @@ mod installation;
 mod serve;
 mod simulate;
 mod token;
+mod trust;
 mod user;
 mod webhook;
 mod why;
@@ -19,6 +21,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::app::StartError;
+use crate::certificates::CertificateError;
 use crate::config::ConfigError;
 
 const USAGE_EXIT_CODE: u8 = 2;
@@ -44,6 +48,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Say why a device does not get an update, or which one it gets
     Why(why::WhyArguments),
+    /// Show, export and rotate the certificate authority that --tls auto makes
+    Ca(ca::CaArguments),
     /// Create, list and remove the programs that get tokens from the authorization server
     Client(client::ClientArguments),
     /// Make, list and revoke management tokens
@@ -75,6 +81,7 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
         Command::Health(arguments) => health::run(arguments, matches.subcommand_matches("health")),
         Command::Check(arguments) => check::run(arguments),
         Command::Why(arguments) => why::run(arguments),
+        Command::Ca(arguments) => ca::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::User(arguments) => user::run(arguments),
@@ -82,8 +89,14 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
     };
     result.unwrap_or_else(|error| {
         eprintln!("tender: {error:#}");
-        if error.is::<ConfigError>() { ExitCode::from(USAGE_EXIT_CODE) } else { ExitCode::FAILURE }
+        if is_wrong_configuration(&error) { ExitCode::from(USAGE_EXIT_CODE) } else { ExitCode::FAILURE }
     })
+}
+
+/// Whether it is for the operator to give the program something else.
+fn is_wrong_configuration(error: &anyhow::Error) -> bool {
+    let certificate = matches!(error.downcast_ref(), Some(StartError::Certificate(CertificateError::Given(_))));
+    certificate || error.is::<ConfigError>()
 }
 
 /// Help as clap writes it; an error as one sentence.

@@ -18,8 +18,10 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::app::{App, Running};
 use crate::clock::Clock;
 use crate::config::{
-    AddressOptions, Config, ConfigError, FileOption, ServeOptions, StorageOptions, WebhookOptions, host_and_port,
+    AddressOptions, Config, ConfigError, FileOption, ServeOptions, StorageOptions, TlsConfig, TlsOptions, WebhookOptions,
+    host_and_port,
 };
+use crate::http::serve::Listeners;
 use crate::service::{GivenSockets, LogLevels, Reloader, ServiceManager, Word, keep_watched};
 use crate::usecase::claim::CODE_LIFETIME;
 
@@ -40,6 +42,8 @@ pub struct ServeArguments {
     #[command(flatten)]
     serve: ServeOptions,
     #[command(flatten)]
+    tls: TlsOptions,
+    #[command(flatten)]
     webhook: WebhookOptions,
     #[command(flatten)]
     file: FileOption,
@@ -48,8 +52,8 @@ pub struct ServeArguments {
 impl ServeArguments {
     /// What they come to, with the files that they name as these are now.
     fn config(&self) -> Result<Config, ConfigError> {
-        let Self { storage, address, serve, webhook, file } = self.clone();
-        Config::new(storage, address, serve, webhook, &file)
+        let Self { storage, address, serve, tls, webhook, file } = self.clone();
+        Config::new(storage, address, serve, tls, webhook, &file)
     }
 }
 
@@ -92,11 +96,16 @@ async fn serve(
     // Before anything is begun, so that a stop at any moment is an orderly one.
     let mut signals = Signals::catch()?;
     manager.tell([Word::Status("starting: opening the database".to_owned())]).await;
-    let listener = listen(&config, sockets).await?;
+    let listeners = listen(&config, sockets).await?;
+    warn_of_plain_http(&config, &listeners);
     let started = config.clone();
-    let running = manager.wait_for(LONGEST_START, App::start(config, listener, Clock::system())).await?;
+    let running = manager.wait_for(LONGEST_START, App::start(config, listeners, Clock::system())).await?;
     let status = format!("serving on {}", running.address);
-    tracing::info!(address = %running.address, data = %started.storage.data_folder.display(), "serving");
+    let scheme = running.scheme();
+    tracing::info!(address = %running.address, scheme, data = %started.storage.data_folder.display(), "serving");
+    for address in &running.plain_addresses {
+        tracing::info!(%address, "serving plain HTTP, too");
+    }
     manager.tell([Word::Ready, Word::Status(status.clone())]).await;
     announce_claim(&running, started.public_url.as_deref());
 
@@ -131,35 +140,62 @@ async fn serve(
     Ok(())
 }
 
-/// The listener that the service manager hands over, or one of our own.
-async fn listen(config: &Config, mut sockets: GivenSockets) -> anyhow::Result<TcpListener> {
-    if let Some(listener) = sockets.named_or_first("http") {
-        if sockets.left() > 0 {
-            tracing::warn!(sockets = sockets.left(), "the service manager hands over more sockets than are needed");
-        }
-        return Ok(TcpListener::from_std(listener)?);
+/// The listeners that the service manager hands over, or our own.
+async fn listen(config: &Config, mut sockets: GivenSockets) -> anyhow::Result<Listeners> {
+    let is_secure = config.tls != TlsConfig::Off;
+    // Before the first one is taken, which may be any.
+    let plain = if is_secure { sockets.named("http") } else { None };
+    let main = match sockets.named_or_first(if is_secure { "https" } else { "http" }) {
+        Some(listener) => TcpListener::from_std(listener)?,
+        None => bind("--listen", &config.host, config.port).await?,
+    };
+    let mut listeners = Listeners::from(main);
+    match (plain, &config.plain_address) {
+        (Some(listener), _) => listeners.plain.push(TcpListener::from_std(listener)?),
+        (None, Some((host, port))) => listeners.plain.push(bind("--plain-listen", host, *port).await?),
+        (None, None) => {}
     }
-    let place = host_and_port(&config.host, config.port);
-    TcpListener::bind((config.host.as_str(), config.port)).await.map_err(|error| match error.kind() {
+    if sockets.left() > 0 {
+        tracing::warn!(sockets = sockets.left(), "the service manager hands over more sockets than are needed");
+    }
+    Ok(listeners)
+}
+
+/// A listener of our own; `option` says where.
+async fn bind(option: &str, host: &str, port: u16) -> anyhow::Result<TcpListener> {
+    let place = host_and_port(host, port);
+    TcpListener::bind((host, port)).await.map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => {
-            anyhow!("cannot listen on {place}: another program does, so stop that, or choose another port (--listen)")
+            anyhow!("cannot listen on {place}: another program does, so stop that, or choose another port ({option})")
         }
         io::ErrorKind::PermissionDenied => anyhow!(
             "cannot listen on {place}: ports below 1024 need a privilege (CAP_NET_BIND_SERVICE), or a socket of the service \
-             manager; or choose another port (--listen)"
+             manager; or choose another port ({option})"
         ),
         io::ErrorKind::AddrNotAvailable => anyhow!(
-            "cannot listen on {place}: this machine has no such address, so choose another one (--listen; 0.0.0.0 is all \
+            "cannot listen on {place}: this machine has no such address, so choose another one ({option}; 0.0.0.0 is all \
              that it has)"
         ),
         _ => anyhow!("cannot listen on {place}: {error}"),
     })
 }
 
+/// Says once that others on the network can read along, unless a proxy takes care of that.
+fn warn_of_plain_http(config: &Config, listeners: &Listeners) {
+    let is_open = |listener: &TcpListener| listener.local_addr().is_ok_and(|address| !address.ip().is_loopback());
+    if config.tls == TlsConfig::Off && config.trusted_proxies.is_empty() && listeners.main.iter().any(is_open) {
+        tracing::warn!(
+            "this server speaks plain HTTP on the network: passwords and tokens can be read on the way; --tls auto switches \
+             HTTPS on"
+        );
+    }
+}
+
 /// Tells who starts the server how to become the first administrator, if there is none.
 fn announce_claim(running: &Running, public_url: Option<&str>) {
     let Some(code) = &running.claim_code else { return };
-    let base = public_url.map_or_else(|| format!("http://{}", reachable(running.address)), str::to_owned);
+    let own = || format!("{}://{}", running.scheme(), reachable(running.address));
+    let base = public_url.map_or_else(own, str::to_owned);
     // The code stands in the fragment, which browsers keep to themselves; and not in the log, which may be sent elsewhere.
     let announced = writeln!(
         std::io::stderr(),

@@ -13,6 +13,7 @@ use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
 use super::installation::{Need, Place, with_installation};
+use super::trust::TrustOption;
 use crate::domain::MacAddress;
 use crate::http::DecisionReply;
 use crate::installation::Installation;
@@ -37,6 +38,8 @@ pub struct WhyArguments {
     /// A management token for --server
     #[arg(long, value_name = "TOKEN", env = "TENDER_TOKEN", hide_env_values = true)]
     token: Option<String>,
+    #[command(flatten)]
+    trust: TrustOption,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -46,10 +49,11 @@ pub struct WhyArguments {
 
 /// Prints the explanation. Whatever that is, the exit code is 0 if there is one.
 pub fn run(arguments: WhyArguments) -> anyhow::Result<ExitCode> {
-    let WhyArguments { mac_address, server, token, json, place } = arguments;
+    let WhyArguments { mac_address, server, token, trust, json, place } = arguments;
     if let Some(server) = server {
+        let trust = trust.trust(server.scheme() == "https")?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        print(&runtime.block_on(ask(&server, token, &mac_address))?, json)?;
+        print(&runtime.block_on(ask(&server, trust, token, &mac_address))?, json)?;
         return Ok(ExitCode::SUCCESS);
     }
     with_installation(place, Need::There, async |installation| {
@@ -62,8 +66,7 @@ pub fn run(arguments: WhyArguments) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn ask(server: &Url, token: Option<String>, mac_address: &MacAddress) -> anyhow::Result<Value> {
-    let trust = if server.scheme() == "https" { Trust::OperatingSystem } else { Trust::Nobody };
+async fn ask(server: &Url, trust: Trust, token: Option<String>, mac_address: &MacAddress) -> anyhow::Result<Value> {
     let client =
         reqwest::Client::builder().tls_backend_preconfigured(client_config(trust)?).timeout(TIMEOUT).build()?;
     let mut url = Url::parse(&format!("{}/api/tender/v1/decision", server.as_str().trim_end_matches('/')))?;

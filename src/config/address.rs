@@ -54,13 +54,7 @@ impl AddressOptions {
     fn address(&self) -> Result<Option<(String, u16)>, ConfigError> {
         match (&self.listen, &self.hostname, self.api_port) {
             (None, None, None) => Ok(None),
-            (Some(listen), None, None) => {
-                let split = listen.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-                match split {
-                    Some((host, port)) if !host.is_empty() => Ok(Some((without_brackets(host), port))),
-                    _ => refuse(format!("listen = \"{listen}\" is not an address and port, such as 0.0.0.0:5000")),
-                }
-            }
+            (Some(listen), None, None) => parse("listen", listen).map(Some),
             (Some(_), _, _) => {
                 refuse("both listen and hostname or api_port (RDFM_HOSTNAME, RDFM_API_PORT) are given: give one form")
             }
@@ -72,7 +66,16 @@ impl AddressOptions {
     }
 }
 
-fn without_brackets(host: &str) -> String {
+/// Host and port of `text`; `name` is for the sentence that says what is wrong.
+pub(super) fn parse(name: &str, text: &str) -> Result<(String, u16), ConfigError> {
+    let split = text.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
+    match split {
+        Some((host, port)) if !host.is_empty() => Ok((without_brackets(host), port)),
+        _ => refuse(format!("{name} = \"{text}\" is not an address and port, such as 0.0.0.0:5000")),
+    }
+}
+
+pub(super) fn without_brackets(host: &str) -> String {
     host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned()
 }
 

@@ -8,6 +8,7 @@ mod http_url;
 mod identity_provider;
 mod options;
 mod secrets;
+mod tls;
 mod webhooks;
 
 use std::env;
@@ -30,6 +31,7 @@ pub use http_url::HttpUrl;
 pub use identity_provider::IdentityProviderConfig;
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions, WebhookOptions};
+pub use tls::{LookInterval, TlsConfig, TlsOptions};
 pub use webhooks::{WebhookConfig, WebhookLimits};
 
 const DEFAULT_DATA_FOLDER: &str = "tender-data";
@@ -77,6 +79,12 @@ pub struct Config {
     pub host: String,
     /// Port to listen on.
     pub port: u16,
+    /// Whether it speaks HTTPS there.
+    pub tls: TlsConfig,
+    /// Host name or address, and port, for plain HTTP beside HTTPS.
+    pub plain_address: Option<(String, u16)>,
+    /// How often its certificate is looked at.
+    pub certificate_look: LookInterval,
     /// Address for download links, without a slash at its end.
     pub public_url: Option<String>,
     /// Whether download links work for everybody.
@@ -144,6 +152,9 @@ impl Config {
             storage: StorageConfig::in_folder(data_folder),
             host: DEFAULT_HOST.to_owned(),
             port: DEFAULT_PORT,
+            tls: TlsConfig::Off,
+            plain_address: None,
+            certificate_look: LookInterval::default(),
             public_url: None,
             download_urls: DownloadUrls::Public,
             trusted_proxies: Vec::new(),
@@ -169,6 +180,7 @@ impl Config {
         storage: StorageOptions,
         address: AddressOptions,
         serve: ServeOptions,
+        tls: TlsOptions,
         webhook: WebhookOptions,
         file: &FileOption,
     ) -> Result<Self, ConfigError> {
@@ -184,11 +196,16 @@ impl Config {
         let downloads = download_limits(&options, contents.download_hours, max_connections, &zone)?;
         let scrub_hours = options.scrub_hours.as_deref();
         let scrub_hours = scrub_hours.map(|text| local_hours("scrub_hours", text, &zone)).transpose()?;
+        let tls = tls.or(contents.tls);
+        let public_url = options.public_url.as_deref().map(public_url).transpose()?;
         Ok(Self {
             storage: StorageConfig::resolve(storage, contents.storage)?,
             host,
             port,
-            public_url: options.public_url.as_deref().map(public_url).transpose()?,
+            tls: tls.resolve(public_url.as_deref())?,
+            plain_address: tls.plain_listen.as_deref().map(|text| address::parse("plain_listen", text)).transpose()?,
+            certificate_look: LookInterval::default(),
+            public_url,
             download_urls: options.download_urls.as_deref().map_or(Ok(DownloadUrls::Public), download_urls)?,
             trusted_proxies: options
                 .trusted_proxies
@@ -344,19 +361,26 @@ mod tests {
 
     fn serve(text: &str) -> Result<Config, ConfigError> {
         let contents = parse_file(Path::new("tender.toml"), text)?;
-        Config::new(contents.storage, contents.address, contents.serve, contents.webhook, &FileOption::default())
+        Config::new(
+            contents.storage,
+            contents.address,
+            contents.serve,
+            contents.tls,
+            contents.webhook,
+            &FileOption::default(),
+        )
     }
 
     fn command() -> Command {
         let command = AddressOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
-        WebhookOptions::augment_args(ServeOptions::augment_args(command))
+        WebhookOptions::augment_args(TlsOptions::augment_args(ServeOptions::augment_args(command)))
     }
 
     #[test]
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = command();
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 33);
+        assert_eq!(options.len(), 38);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -402,7 +426,9 @@ mod tests {
         let option = FileOption::at(file.path());
         let flags = AddressOptions { api_port: Some(81), ..AddressOptions::default() };
         let storage = StorageOptions { data_dir: Some("/flag".into()), ..StorageOptions::default() };
-        let config = Config::new(storage, flags, ServeOptions::default(), WebhookOptions::default(), &option).unwrap();
+        let serve = ServeOptions::default();
+        let config =
+            Config::new(storage, flags, serve, TlsOptions::default(), WebhookOptions::default(), &option).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.max_connections), ("127.0.0.1", 81, 7));
         assert_eq!(config.storage.data_folder, Path::new("/flag"));
     }

@@ -9,6 +9,7 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use serde::Deserialize;
 
+use super::tls::TlsOptions;
 use super::{AddressOptions, ConfigError, refuse};
 use crate::domain::Hours;
 
@@ -143,6 +144,8 @@ pub(super) struct FileContents {
     pub(super) address: AddressOptions,
     #[serde(flatten)]
     pub(super) serve: ServeOptions,
+    #[serde(flatten)]
+    pub(super) tls: TlsOptions,
     #[serde(flatten)]
     pub(super) webhook: WebhookOptions,
     /// More webhooks: these have no flag.

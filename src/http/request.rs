@@ -17,8 +17,8 @@ pub struct Head {
     pub headers: HeaderMap,
     /// The connection that it came on.
     pub connection: Connection,
-    /// What is sent of files on that connection.
-    pub segments: Segments,
+    /// What is sent of files on that connection; `None` where files have to be read.
+    pub segments: Option<Segments>,
 }
 
 /// What the connection adds to a request on its way to the routes.
@@ -28,8 +28,8 @@ pub struct Arrival {
     pub target: RequestTarget,
     /// The connection that it came on.
     pub connection: Connection,
-    /// What is sent of files on that connection.
-    pub segments: Segments,
+    /// What is sent of files on that connection; `None` where files have to be read.
+    pub segments: Option<Segments>,
 }
 
 /// Path and query, as sent but for empty segments.

@@ -19,6 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("usecase", &["domain", "auth", "store"]),
     ("http", &["domain", "auth", "clock", "identity_provider", "store", "usecase"]),
     ("config", &["domain", "auth"]),
+    ("certificates", &["domain", "clock", "config", "store"]),
     ("tls", &[]),
     ("outbound", &["tls"]),
     ("identity_provider", &["domain", "auth", "clock", "config", "outbound"]),
@@ -31,6 +32,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "domain",
             "auth",
+            "certificates",
             "clock",
             "config",
             "delivery",
@@ -46,6 +48,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "domain",
             "auth",
+            "certificates",
             "clock",
             "config",
             "delivery",
@@ -69,13 +72,13 @@ const ARROWS: &[(&str, &[&str])] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     ("warp", &["http/"]),
     // The fake server of the simulated fleet's tests is hyper's.
-    ("hyper", &["http/serve.rs", "cli/simulate/tests.rs"]),
+    ("hyper", &["http/serve/", "cli/simulate/tests.rs"]),
     ("rusqlite", &["store/"]),
     ("rusqlite_migration", &["store/"]),
     ("r2d2", &["store/"]),
     ("r2d2_sqlite", &["store/"]),
     // Configuration and commands read files that a person names.
-    ("std::fs", &["store/", "config/", "cli/"]),
+    ("std::fs", &["store/", "config/", "cli/", "certificates/given.rs"]),
     ("tokio::fs", &[]),
     (
         "tokio",
@@ -93,16 +96,18 @@ const RESERVED: &[(&str, &[&str])] = &[
         ],
     ),
     ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/health.rs", "cli/why.rs"]),
-    ("rustls", &["tls.rs"]),
+    ("rustls", &["tls.rs", "certificates/"]),
+    ("tokio_rustls", &["http/serve/", "app.rs"]),
+    ("rcgen", &["certificates/"]),
     ("rustls_platform_verifier", &["tls.rs"]),
     // Calls of the operating system that std lacks.
-    ("rustix", &["store/", "http/sendfile.rs"]),
+    ("rustix", &["store/", "http/sendfile.rs", "certificates/names.rs"]),
     // What the service manager is told and hands over.
     ("sd_notify", &["service/manager.rs"]),
     ("listenfd", &["service/sockets.rs"]),
     ("argon2", &["auth/password.rs"]),
     ("rpassword", &["cli/user.rs"]),
-    ("if_addrs", &["cli/serve.rs"]),
+    ("if_addrs", &["cli/serve.rs", "certificates/names.rs"]),
     ("clap", &["config/", "cli/"]),
     // What hours mean is decided in one place; zones are found in another, as they may come from files.
     ("jiff", &["domain/hours", "config/hours.rs"]),
@@ -122,7 +127,15 @@ const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
     // How long a receiver takes is for a person to read. Time-outs of connections, and what holds downloads back, run on tokio's own clock.
     (
         &["Instant", "::", "now"],
-        &["clock.rs", "http/body.rs", "http/connection.rs", "http/device/download/", "cli/simulate/", "cli/webhook.rs"],
+        &[
+            "clock.rs",
+            "http/body.rs",
+            "http/connection.rs",
+            "http/serve/activity.rs",
+            "http/device/download/",
+            "cli/simulate/",
+            "cli/webhook.rs",
+        ],
     ),
     (&["unsafe"], &[]),
     (&["todo", "!"], &[]),

@@ -27,6 +27,7 @@ mod rollouts;
 mod service;
 mod status;
 mod store;
+mod tls;
 mod update;
 mod uploads;
 mod webhooks;

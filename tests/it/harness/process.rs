@@ -89,7 +89,8 @@ impl ServerProcess {
         let address = move || {
             let log = log.lock().unwrap();
             let line = log.iter().find_map(|line| line.split_once("serving address="))?;
-            Some(format!("http://{}", line.1.split(' ').next()?))
+            let scheme = if line.1.contains(" scheme=\"https\"") { "https" } else { "http" };
+            Some(format!("{scheme}://{}", line.1.split(' ').next()?))
         };
         eventually("the server serves", || address().is_some() || server.child.try_wait().unwrap().is_some()).await;
         server.url = address().unwrap_or_else(|| panic!("the server did not start: {:?}", server.log()));
