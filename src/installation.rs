@@ -111,7 +111,7 @@ impl Installation {
 
     /// Opens an installation; makes the database and the secret if they are missing. Blocks.
     pub fn open(folder: &DataFolder, given: Option<&Secret>, clock: Clock) -> Result<Self, InstallationError> {
-        let opening = folder.exclusively(|| {
+        let opening: Result<_, InstallationError> = folder.exclusively(|| {
             let secret = match given {
                 Some(secret) => secret.clone(),
                 None => stored_or_new_secret(folder)?,

@@ -13,8 +13,8 @@ pub struct Pulse {
 }
 
 impl Pulse {
-    /// Comes back when the database has answered, reads and writes, whatever it answers: a disk that fails is not mended by a new
-    /// start. Nothing is written. Whether connections are accepted; where the database hangs, it never comes back.
+    /// Whether connections are accepted; that is said when the database has answered, to a read and to a write that is given up at
+    /// once, and never where it hangs. What it answers is no matter: a new start does not mend a disk that fails.
     pub async fn beat(&self) -> bool {
         let (read, begun) = tokio::join!(self.store.try_reading(), self.store.try_beginning_to_write());
         for error in [read, begun].into_iter().filter_map(Result::err) {

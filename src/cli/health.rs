@@ -43,12 +43,12 @@ pub fn run(arguments: HealthArguments, matches: Option<&ArgMatches>) -> anyhow::
     if let Some(matches) = matches {
         address = address.prefer_flags(matches);
     }
-    let places = match url {
-        Some(url) => vec![url],
-        None => own_addresses(&address, &file)?,
+    let (places, is_here) = match url {
+        Some(url) => (vec![url.clone()], is_loopback(&url)),
+        None => (own_addresses(&address, &file)?, true),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (status, Answer { status: word }) = runtime.block_on(ask(&places, timeout))?;
+    let (status, Answer { status: word }) = runtime.block_on(ask(&places, is_here, timeout))?;
     if status != StatusCode::OK {
         bail!("the server is not ready: {word}");
     }
@@ -73,12 +73,11 @@ fn own_addresses(address: &AddressOptions, file: &FileOption) -> anyhow::Result<
     urls.into_iter().collect::<Result<_, _>>().map_err(|error| anyhow!("{place} is no address of a server: {error}"))
 }
 
-/// What the server says that can be reached in one of these ways; else, what is wrong with the last one.
-async fn ask(places: &[Url], timeout: Duration) -> anyhow::Result<(StatusCode, Answer)> {
-    let mut latest = anyhow!("there is no server to ask");
+/// What the server says that can be reached in one of these ways; else, what is wrong with the first of them. `is_here`: it runs on
+/// this machine, so its certificate is believed, as it may have made that itself and nobody is in between.
+async fn ask(places: &[Url], is_here: bool, timeout: Duration) -> anyhow::Result<(StatusCode, Answer)> {
+    let mut failure = None;
     for place in places {
-        // A certificate of this machine's own server is believed: it may have made it itself, and nobody is in between.
-        let is_here = places.len() > 1 || is_loopback(place);
         let trust = match place.scheme() {
             "https" if is_here => Trust::Anybody,
             "https" => Trust::OperatingSystem,
@@ -88,7 +87,7 @@ async fn ask(places: &[Url], timeout: Duration) -> anyhow::Result<(StatusCode, A
         let client = client.redirect(Policy::none()).no_proxy().timeout(timeout).build()?;
         let mut url = place.clone();
         url.set_path("/health/ready");
-        latest = match client.get(url).send().await {
+        let error = match client.get(url).send().await {
             Ok(response) => {
                 let status = response.status();
                 match response.json().await {
@@ -102,8 +101,9 @@ async fn ask(places: &[Url], timeout: Duration) -> anyhow::Result<(StatusCode, A
             }
             Err(error) => anyhow!("{place} does not answer: {}", cause(&error)),
         };
+        failure.get_or_insert(error);
     }
-    Err(latest)
+    Err(failure.unwrap_or_else(|| anyhow!("there is no server to ask")))
 }
 
 fn is_loopback(url: &Url) -> bool {
