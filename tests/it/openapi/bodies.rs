@@ -1,7 +1,8 @@
 //! Bodies of requests: what is described is taken, with and without what may be left out; what is not described is refused where the
 //! description says so, and what is needed is needed.
 
-use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tender::domain::Role;
 
@@ -9,6 +10,9 @@ use crate::harness::description::{Operation, description};
 use crate::harness::{Device, Operator, TestServer};
 
 const MAC: &str = "00:11:22:33:44:55";
+const AUTHORIZE: &str = "/api/v1/auth/device";
+/// More than any JSON may have.
+const TOO_LONG_BYTES: usize = 2 * 1024 * 1024 + 1;
 
 /// A server with somebody of every kind.
 struct Place {
@@ -27,26 +31,30 @@ impl Place {
 
     /// Sends this body to an operation, as somebody who may; the status.
     async fn send(&mut self, operation: &Operation, body: &Value) -> u16 {
-        let method: Method = operation.method.to_uppercase().parse().unwrap();
-        let path = ["{device}", "{group}", "{package}"]
-            .iter()
-            .fold(operation.path.clone(), |path, name| path.replace(name, "1"));
-        let path = path.replace("{upload}", "6f7483ac-5cde-467f-acf7-39e4b397e313");
-        let security = description().operation(operation)["security"].to_string();
-        let anonymous = self.server.anonymous();
-        let request = if operation.path == "/api/v1/auth/device" {
+        if operation.path == AUTHORIZE {
             return self.authorize(body).await;
-        } else if security.contains("managementToken") {
+        }
+        let request = self.request(operation).await.json(body);
+        self.server.anonymous().send(request).await.status
+    }
+
+    /// A request of somebody who may do this, without a body.
+    async fn request(&mut self, operation: &Operation) -> RequestBuilder {
+        let method: Method = operation.method.to_uppercase().parse().unwrap();
+        let path = operation.path.replace("{upload}", "6f7483ac-5cde-467f-acf7-39e4b397e313");
+        let path = ["{device}", "{group}", "{package}"].iter().fold(path, |path, name| path.replace(name, "1"));
+        let security = description().operation(operation)["security"].to_string();
+        if security.contains("managementToken") {
             self.admin.request(method, &path)
         } else if security.contains("session") {
+            // Some requests change the password.
             self.people += 1;
             self.server.logged_in(&format!("anna{}", self.people), Role::Admin).await.request(method, &path)
         } else if security.contains("deviceToken") {
             self.device.request(method, &path)
         } else {
-            anonymous.request(method, &path)
-        };
-        anonymous.send(request.json(body)).await.status
+            self.server.anonymous().request(method, &path)
+        }
     }
 
     /// The same with the key that the body is signed with.
@@ -91,6 +99,15 @@ async fn what_is_described_is_taken_and_nothing_else() {
             less.as_object_mut().unwrap().remove(name);
             let status = place.send(&operation, &less).await;
             assert_eq!(is_taken(status), !is_required, "{operation:?}: {status}: without {name}");
+        }
+
+        // It is the signature that is looked at first there.
+        if operation.path != AUTHORIZE {
+            let json = place.request(&operation).await.header(CONTENT_TYPE, "application/json");
+            let image = place.request(&operation).await.header(CONTENT_TYPE, "image/png");
+            let anonymous = place.server.anonymous();
+            anonymous.send(json.body(vec![b' '; TOO_LONG_BYTES])).await.error(413);
+            anonymous.send(image.body("{}")).await.error(415);
         }
     }
     assert!(operations >= 20, "{operations}");
