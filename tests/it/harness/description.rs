@@ -3,11 +3,11 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::io::{Read, Write};
-use std::sync::{Arc, LazyLock, Mutex, OnceLock};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use flate2::read::GzDecoder;
 use jsonschema::{Draft, Validator};
-use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Request};
 use serde_json::{Map, Value};
 
@@ -235,7 +235,8 @@ impl Question {
         };
         let Some(given) = given else { return Some("there is no Content-Type".to_owned()) };
         let Some(described) = types.get(given) else { return Some(format!("the type {given} is not described")) };
-        if given != "application/json" || self.method == Method::HEAD {
+        let is_readable = given == "application/json" && !headers.contains_key(CONTENT_ENCODING);
+        if !is_readable || self.method == Method::HEAD {
             return None;
         }
         let value = serde_json::from_slice(body?).map_err(|error| error.to_string());
@@ -299,16 +300,12 @@ fn header_misfits(response: &Value, headers: &HeaderMap, is_upload: bool) -> Vec
 
 /// Writes down that this was seen, once for each run.
 fn note(operation: &Operation, status: u16) {
-    static NOTES: OnceLock<Option<Mutex<(File, BTreeSet<String>)>>> = OnceLock::new();
-    let notes = NOTES.get_or_init(|| {
-        let path = std::env::var_os(SEEN)?;
-        let file = File::options().create(true).append(true).open(path).unwrap();
-        Some(Mutex::new((file, BTreeSet::new())))
-    });
-    let Some(notes) = notes else { return };
+    static NOTED: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let Some(path) = std::env::var_os(SEEN) else { return };
     let line = format!("{} {} {status}\n", operation.method, operation.path);
-    let (file, lines) = &mut *notes.lock().unwrap();
-    if lines.insert(line.clone()) {
+    if NOTED.lock().unwrap().insert(line.clone()) {
+        // Whole lines, appended: other processes may write, too.
+        let mut file = File::options().create(true).append(true).open(path).unwrap();
         file.write_all(line.as_bytes()).unwrap();
     }
 }
