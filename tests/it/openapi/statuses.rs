@@ -81,3 +81,12 @@ async fn sessions_are_changed_by_pages_of_the_server_alone() {
     let password = browser.request_from_nowhere(Method::POST, "/api/tender/v1/session/password").json(&change);
     browser.send(password).await.error(403);
 }
+
+#[tokio::test]
+async fn addresses_are_not_made_of_what_is_no_host() {
+    let server = TestServer::start().await;
+    server
+        .raw("GET /.well-known/oauth-authorization-server HTTP/1.1\r\nHost: somebody@tender.example")
+        .await
+        .error(400);
+}
