@@ -15,6 +15,7 @@ mod host;
 mod identity;
 mod management;
 mod oauth;
+mod openapi;
 mod range;
 mod reply;
 mod request;
@@ -277,6 +278,7 @@ fn resources() -> Vec<Resource> {
         at("/oauth/introspect", [on(POST, ClientOnly(IntrospectToken), introspection::introspect)]),
         at("/oauth/revoke", [on(POST, ClientOnly(RevokeToken), revocation::revoke)]),
         at("/.well-known/oauth-authorization-server", [on(GET, Public, metadata::show)]),
+        at("/api/openapi.json", [on(GET, Public, openapi::show)]),
         at("/", [on(GET, Public, assets::page)]),
         at("/static/{name...}", [on(GET, Public, assets::file)]),
     ]
@@ -285,6 +287,7 @@ fn resources() -> Vec<Resource> {
 /// The route of all paths, and a JSON 404 for the rest.
 pub fn route(api: &Arc<Api>) -> Route {
     assets::prepare();
+    openapi::prepare();
     any_of(resources(), api)
 }
 

@@ -18,6 +18,7 @@ mod house;
 mod identity_provider;
 mod integrity;
 mod oauth;
+mod openapi;
 mod packages;
 mod process;
 mod readme;

@@ -6,6 +6,7 @@ mod assertions;
 mod browser;
 pub mod certificate;
 pub mod client;
+pub mod description;
 pub mod process;
 pub mod provider;
 pub mod raw;
