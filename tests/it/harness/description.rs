@@ -197,7 +197,8 @@ impl Question {
         );
     }
 
-    fn misfits(&self, status: u16, headers: &HeaderMap, body: Option<&[u8]>) -> Vec<String> {
+    /// In what the answer is not one that the description knows.
+    pub fn misfits(&self, status: u16, headers: &HeaderMap, body: Option<&[u8]>) -> Vec<String> {
         let mut path = self.path.clone();
         while path.contains("//") {
             path = path.replace("//", "/");
