@@ -190,6 +190,9 @@ impl Question {
     /// `None`.
     pub fn assert_answer(&self, status: u16, headers: &HeaderMap, body: Option<&[u8]>) {
         let misfits = self.misfits(status, headers, body);
+        if let Some((operation, true)) = description().find(&self.method, &self.asked_path()) {
+            note(&operation, status);
+        }
         let Self { method, path, query, .. } = self;
         assert!(
             misfits.is_empty(),
@@ -199,10 +202,7 @@ impl Question {
 
     /// In what the answer is not one that the description knows.
     pub fn misfits(&self, status: u16, headers: &HeaderMap, body: Option<&[u8]>) -> Vec<String> {
-        let mut path = self.path.clone();
-        while path.contains("//") {
-            path = path.replace("//", "/");
-        }
+        let path = self.asked_path();
         // The page for browsers is no API.
         if path == "/" || path.starts_with("/static/") {
             return Vec::new();
@@ -215,7 +215,6 @@ impl Question {
             let is_known = status == 405 || status == 404;
             return if is_known { Vec::new() } else { vec!["there is no such method".to_owned()] };
         }
-        note(&operation, status);
         let Some(response) = description.at(&format!("{}/responses/{status}", operation.pointer())) else {
             return vec!["there is no such status".to_owned()];
         };
@@ -225,6 +224,15 @@ impl Question {
             misfits.extend(self.question_misfits(&operation));
         }
         misfits
+    }
+
+    /// The path as the server takes it: without empty segments.
+    fn asked_path(&self) -> String {
+        let mut path = self.path.clone();
+        while path.contains("//") {
+            path = path.replace("//", "/");
+        }
+        path
     }
 
     fn body_misfits(&self, response: &Value, headers: &HeaderMap, body: Option<&[u8]>) -> Option<String> {
