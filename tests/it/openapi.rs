@@ -10,12 +10,13 @@ use std::io::Read;
 
 use flate2::read::GzDecoder;
 use reqwest::Method;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::{Map, Value, json};
 use tender::domain::Scope;
 use tender::http::{Audience, RouteSummary, route_table};
 
 use crate::harness::TestServer;
-use crate::harness::description::{Operation, description};
+use crate::harness::description::{Operation, Question, description};
 
 const PATH: &str = "/api/openapi.json";
 
@@ -214,5 +215,35 @@ fn examples_are_what_they_should_be() {
         let described = description.operation(&operation);
         let request = described.pointer("/requestBody/content/application~1json");
         assert!(request.is_none_or(|body| body.get("example").is_some()), "{operation:?}: the request has no example");
+    }
+}
+
+/// What holds replies against the description notices whatever is not in it.
+#[test]
+fn what_is_not_described_does_not_fit() {
+    let misfits = |head: &str, status: u16, headers: &[(&'static str, &str)], body: &Value| {
+        let mut all: HeaderMap =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        all.insert(CONTENT_TYPE, "application/json".parse().unwrap());
+        let question = Question::of_head(&format!("{head} HTTP/1.1\r\n")).unwrap();
+        question.misfits(status, &all, Some(body.to_string().as_bytes()))
+    };
+    let attempts = "GET /api/tender/v1/attempts";
+    let page = json!({ "attempts": [], "next": null });
+    assert_eq!(misfits(attempts, 200, &[], &page), [""; 0]);
+    let wrong = [
+        misfits(attempts, 200, &[], &json!({ "attempts": [], "next": null, "total": 0 })),
+        misfits(attempts, 200, &[], &json!({ "attempts": [] })),
+        misfits(attempts, 200, &[], &json!({ "attempts": [], "next": "9" })),
+        misfits(attempts, 200, &[("x-more", "1")], &page),
+        misfits(attempts, 418, &[], &page),
+        misfits("GET /api/tender/v1/attempts?colour=red", 200, &[], &page),
+        misfits("GET /api/tender/v1/attempts?outcome=red", 200, &[], &page),
+        misfits("PUT /api/tender/v1/attempts", 200, &[], &page),
+        misfits("GET /api/tender/v1/attempt", 200, &[], &page),
+        misfits(attempts, 401, &[], &json!({ "error": "no" })),
+    ];
+    for (position, misfits) in wrong.iter().enumerate() {
+        assert_eq!(misfits.len(), 1, "{position}: {misfits:?}");
     }
 }

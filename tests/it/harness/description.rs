@@ -9,7 +9,7 @@ use flate2::read::GzDecoder;
 use jsonschema::{Draft, Validator};
 use reqwest::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap};
 use reqwest::{Method, Request};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// Where tests note which statuses they saw, if this variable names a file.
 pub const SEEN: &str = "TENDER_SEEN_STATUSES";
@@ -96,7 +96,7 @@ impl Description {
     /// Asserts that a value fits the schema of this name.
     #[track_caller]
     pub fn assert_fits(&self, name: &str, value: &Value) {
-        let schema = serde_json::json!({ "$ref": format!("#/components/schemas/{name}") });
+        let schema = json!({ "$ref": format!("#/components/schemas/{name}") });
         if let Some(misfit) = self.misfit(&schema, value) {
             panic!("{value} is no {name}: {misfit}");
         }
@@ -190,6 +190,9 @@ impl Question {
     /// `None`.
     pub fn assert_answer(&self, status: u16, headers: &HeaderMap, body: Option<&[u8]>) {
         let misfits = self.misfits(status, headers, body);
+        if let Some((operation, true)) = description().find(&self.method, &self.asked_path()) {
+            note(&operation, status);
+        }
         let Self { method, path, query, .. } = self;
         assert!(
             misfits.is_empty(),
@@ -197,24 +200,23 @@ impl Question {
         );
     }
 
-    fn misfits(&self, status: u16, headers: &HeaderMap, body: Option<&[u8]>) -> Vec<String> {
-        let mut path = self.path.clone();
-        while path.contains("//") {
-            path = path.replace("//", "/");
-        }
+    /// In what the answer is not one that the description knows.
+    pub fn misfits(&self, status: u16, headers: &HeaderMap, body: Option<&[u8]>) -> Vec<String> {
+        let path = self.asked_path();
         // The page for browsers is no API.
         if path == "/" || path.starts_with("/static/") {
             return Vec::new();
         }
         let description = description();
         let Some((operation, is_there)) = description.find(&self.method, &path) else {
-            return if status == 404 { Vec::new() } else { vec!["there is no such path".to_owned()] };
+            let misfit = if status == 404 { self.error_misfit(body) } else { Some("there is no such path".to_owned()) };
+            return misfit.into_iter().collect();
         };
         if !is_there {
             let is_known = status == 405 || status == 404;
-            return if is_known { Vec::new() } else { vec!["there is no such method".to_owned()] };
+            let misfit = if is_known { self.error_misfit(body) } else { Some("there is no such method".to_owned()) };
+            return misfit.into_iter().collect();
         }
-        note(&operation, status);
         let Some(response) = description.at(&format!("{}/responses/{status}", operation.pointer())) else {
             return vec!["there is no such status".to_owned()];
         };
@@ -224,6 +226,22 @@ impl Question {
             misfits.extend(self.question_misfits(&operation));
         }
         misfits
+    }
+
+    /// The path as the server takes it: without empty segments.
+    fn asked_path(&self) -> String {
+        let mut path = self.path.clone();
+        while path.contains("//") {
+            path = path.replace("//", "/");
+        }
+        path
+    }
+
+    /// In what a body is no error, if there is one.
+    fn error_misfit(&self, body: Option<&[u8]>) -> Option<String> {
+        let body = body.filter(|_| self.method != Method::HEAD)?;
+        let error = serde_json::from_slice(body).unwrap_or(Value::Null);
+        description().misfit(&json!({ "$ref": "#/components/schemas/Error" }), &error)
     }
 
     fn body_misfits(&self, response: &Value, headers: &HeaderMap, body: Option<&[u8]>) -> Option<String> {
