@@ -8,9 +8,9 @@ use tender::auth::Credential;
 use tender::store::clients;
 use tender::usecase::manage_clients::ClientSecret;
 
-use crate::harness::{TestServer, eventually};
 use crate::harness::client::{Client, GRANT, INTROSPECT, REVOKE, TOKEN};
 use crate::harness::process::{ServerProcess, files_below, run};
+use crate::harness::{TestServer, eventually};
 
 /// What the hash of a secret looks like to people: a few bytes of it, however they are separated.
 fn hash_in_hex(secret: &str) -> String {
