@@ -33,7 +33,9 @@ pub enum CertificateError {
     #[error(transparent)]
     Given(#[from] GivenCertificateError),
     /// There is no authority.
-    #[error("there is no certificate authority in this data folder: `tender serve --tls auto` makes one when it starts")]
+    #[error(
+        "there is no certificate authority in this data folder: `tender serve --tls auto` makes one when it starts"
+    )]
     NoAuthority,
     /// The file of our own authority cannot be used.
     #[error(
