@@ -1,4 +1,4 @@
-//! Writes tender's manual pages and shell completions, made from the definition of its command line: `documents FOLDER`.
+//! Writes tender's manual pages and shell completions, made from the definition of its command line: `documents FOLDER DATE`.
 //! What no definition says (files, exit codes, signals) is in this file.
 
 use std::fs::{self, File};
@@ -33,14 +33,15 @@ const EXIT_CODES: [(&str, &str); 3] = [
 ];
 
 fn main() -> anyhow::Result<()> {
-    let folder = std::env::args_os().nth(1).context("usage: documents FOLDER")?;
+    let [folder, date] = <[String; 2]>::try_from(std::env::args().skip(1).collect::<Vec<_>>())
+        .map_err(|_| anyhow::anyhow!("usage: documents FOLDER DATE, with the date of the pages as 2027-01-31"))?;
     let folder = PathBuf::from(folder);
     let mut definition = tender::cli::definition().disable_help_subcommand(true);
     definition.build();
 
     let pages = folder.join("man");
     fs::create_dir_all(&pages)?;
-    write_pages(&definition, true, &pages)?;
+    write_pages(&definition, &date, &pages)?;
 
     let completions = folder.join("completions");
     fs::create_dir_all(&completions)?;
@@ -51,9 +52,10 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// Writes the page of a command and those of all commands below it, such as `tender-token-create.1`.
-fn write_pages(command: &Command, is_whole: bool, folder: &Path) -> anyhow::Result<()> {
+fn write_pages(command: &Command, date: &str, folder: &Path) -> anyhow::Result<()> {
     let page = Man::new(command.clone())
         .section(SECTION)
+        .date(date)
         .source(format!("{NAME} {}", command.get_version().unwrap_or_default()))
         .manual("User Commands");
     let path = folder.join(page.get_filename());
@@ -66,6 +68,7 @@ fn write_pages(command: &Command, is_whole: bool, folder: &Path) -> anyhow::Resu
     if command.has_subcommands() {
         page.render_subcommands_section(&mut file)?;
     }
+    let is_whole = command.get_name() == NAME;
     let mut end = Roff::default();
     if is_whole {
         define(&mut end, "FILES", &FILES);
@@ -77,7 +80,7 @@ fn write_pages(command: &Command, is_whole: bool, folder: &Path) -> anyhow::Resu
     }
     end.to_writer(&mut file)?;
     for below in command.get_subcommands() {
-        write_pages(below, false, folder)?;
+        write_pages(below, date, folder)?;
     }
     Ok(())
 }
