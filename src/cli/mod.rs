@@ -60,6 +60,11 @@ enum Command {
     Webhook(webhook::WebhookArguments),
 }
 
+/// The command line as clap knows it: what manual pages and completions are made from.
+pub fn definition() -> clap::Command {
+    CommandLine::command()
+}
+
 /// Runs what this process' command line says.
 pub fn run() -> ExitCode {
     run_command_line(std::env::args_os())
@@ -67,7 +72,7 @@ pub fn run() -> ExitCode {
 
 /// Runs a command line; its first word is the name of the program.
 pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let matches = match CommandLine::command().try_get_matches_from(words) {
+    let matches = match definition().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) => return usage(&error),
     };
