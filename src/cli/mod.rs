@@ -1,10 +1,14 @@
 //! The command line: one file for each command. Commands print what they are asked for on stdout and everything else on
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
+mod backup;
 mod check;
 mod client;
 mod deed;
 mod installation;
+mod passphrase;
+mod restore;
+mod rollback;
 mod serve;
 mod simulate;
 mod token;
@@ -39,6 +43,12 @@ enum Command {
     Simulate(simulate::SimulateArguments),
     /// Compare the database with the package files, also while the server runs
     Check(check::CheckArguments),
+    /// Write a backup of everything into one file, also while the server runs
+    Backup(backup::BackupArguments),
+    /// Make an installation of a backup, or verify one
+    Restore(restore::RestoreArguments),
+    /// Put back the database from before the last upgrade
+    Rollback(rollback::RollbackArguments),
     /// Say why a device does not get an update, or which one it gets
     Why(why::WhyArguments),
     /// Create, list and remove the programs that get tokens from the authorization server
@@ -70,6 +80,9 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
         Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Backup(arguments) => backup::run(arguments),
+        Command::Restore(arguments) => restore::run(arguments),
+        Command::Rollback(arguments) => rollback::run(arguments),
         Command::Why(arguments) => why::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),

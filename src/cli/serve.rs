@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::app::App;
 use crate::clock::Clock;
-use crate::config::{Config, FileOption, ServeOptions, StorageOptions, WebhookOptions};
+use crate::config::{BackupOptions, Config, FileOption, ServeOptions, StorageOptions, WebhookOptions};
 use crate::usecase::claim::CODE_LIFETIME;
 
 /// A gateway has few cores, and each worker costs memory.
@@ -29,6 +29,8 @@ pub struct ServeArguments {
     #[command(flatten)]
     serve: ServeOptions,
     #[command(flatten)]
+    backup: BackupOptions,
+    #[command(flatten)]
     webhook: WebhookOptions,
     #[command(flatten)]
     file: FileOption,
@@ -36,12 +38,12 @@ pub struct ServeArguments {
 
 /// Serves until SIGTERM or SIGINT. `matches` tell flags from variables.
 pub fn run(arguments: Box<ServeArguments>, matches: Option<&ArgMatches>) -> anyhow::Result<ExitCode> {
-    let ServeArguments { storage, serve: options, webhook, file } = *arguments;
+    let ServeArguments { storage, serve: options, backup, webhook, file } = *arguments;
     let options = match matches {
         Some(matches) => options.prefer_flags(matches),
         None => options,
     };
-    let config = Config::new(storage, options, webhook, &file)?;
+    let config = Config::new(storage, options, backup, webhook, &file)?;
     let stderr = std::io::stderr;
     let lines =
         tracing_subscriber::fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr).with_target(false);

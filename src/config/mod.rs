@@ -1,5 +1,6 @@
 //! The configuration: flags over environment over file, made into one [`Config`] that can work, or refused with one sentence.
 
+mod backups;
 mod downloads;
 mod hours;
 mod http_url;
@@ -19,6 +20,7 @@ use crate::auth::Secret;
 use crate::domain::downloads::DownloadLimits;
 use crate::domain::fleet::DEFAULT_SILENT_AFTER;
 use crate::domain::{AuditRetention, ByteSize, DownloadUrls, LocalHours, ScrubPlan, StorageLimits};
+pub use backups::{BackupConfig, BackupOptions, backup_passphrase};
 use downloads::download_limits;
 use hours::{local_hours, time_zone};
 pub use http_url::HttpUrl;
@@ -106,6 +108,8 @@ pub struct Config {
     pub audit_retention: AuditRetention,
     /// How stored packages are read again.
     pub scrub: ScrubPlan,
+    /// What backups the server makes by itself.
+    pub backups: Option<BackupConfig>,
     /// What is logged.
     pub log: Targets,
 }
@@ -157,6 +161,7 @@ impl Config {
             upload_lifetime: DEFAULT_UPLOAD_LIFETIME,
             audit_retention: AuditRetention::default(),
             scrub: ScrubPlan::default(),
+            backups: None,
             log: Targets::new(),
         }
     }
@@ -165,6 +170,7 @@ impl Config {
     pub fn new(
         storage: StorageOptions,
         serve: ServeOptions,
+        backup: BackupOptions,
         webhook: WebhookOptions,
         file: &FileOption,
     ) -> Result<Self, ConfigError> {
@@ -218,6 +224,7 @@ impl Config {
                 .as_deref()
                 .map_or(Ok(DEFAULT_UPLOAD_LIFETIME), |text| duration("upload_lifetime", text))?,
             audit_retention: audit_retention(options.audit_age.as_deref(), options.audit_entries)?,
+            backups: BackupConfig::resolve(backup, contents.backup, &zone)?,
             scrub: scrub_plan(options.scrub_rate.as_deref(), options.scrub_every.as_deref(), scrub_hours)?,
             log: log_levels(options.log.as_deref().unwrap_or(DEFAULT_LOG))?,
         })
@@ -370,19 +377,19 @@ mod tests {
 
     fn serve(text: &str) -> Result<Config, ConfigError> {
         let contents = parse_file(Path::new("tender.toml"), text)?;
-        Config::new(contents.storage, contents.serve, contents.webhook, &FileOption::default())
+        Config::new(contents.storage, contents.serve, contents.backup, contents.webhook, &FileOption::default())
     }
 
     fn command() -> Command {
         let command = StorageOptions::augment_args(Command::new("tender"));
-        WebhookOptions::augment_args(ServeOptions::augment_args(command))
+        BackupOptions::augment_args(WebhookOptions::augment_args(ServeOptions::augment_args(command)))
     }
 
     #[test]
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = command();
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 33);
+        assert_eq!(options.len(), 39);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");

@@ -10,7 +10,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 use serde::Deserialize;
 
-use super::{ConfigError, refuse};
+use super::{BackupOptions, ConfigError, refuse};
 use crate::domain::Hours;
 
 /// Where everything is kept: options of every command. Field names are the keys of the file.
@@ -151,6 +151,8 @@ pub(super) struct FileContents {
     pub(super) storage: StorageOptions,
     #[serde(flatten)]
     pub(super) serve: ServeOptions,
+    #[serde(flatten)]
+    pub(super) backup: BackupOptions,
     #[serde(flatten)]
     pub(super) webhook: WebhookOptions,
     /// More webhooks: these have no flag.
