@@ -435,7 +435,7 @@ mod tests {
         let option = FileOption::at(file.path());
         let flags = ServeOptions { api_port: Some(81), ..ServeOptions::default() };
         let storage = StorageOptions { data_dir: Some("/flag".into()), ..StorageOptions::default() };
-        let config = Config::new(storage, flags, WebhookOptions::default(), &option).unwrap();
+        let config = Config::new(storage, flags, BackupOptions::default(), WebhookOptions::default(), &option).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.max_connections), ("127.0.0.1", 81, 7));
         assert_eq!(config.storage.data_folder, Path::new("/flag"));
     }
