@@ -5,7 +5,7 @@
 //! Packages that were removed after they were copied are in the backup and nobody's, which a restore passes over.
 
 use std::collections::HashSet;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 use zeroize::Zeroizing;
@@ -56,7 +56,7 @@ pub struct BackupOrder<'a> {
     pub created: Timestamp,
     /// The version of this program.
     pub program: &'a str,
-    /// Whether to go on; asked before each package.
+    /// Whether to go on; asked before each piece of a package.
     pub goes_on: &'a dyn Fn() -> bool,
 }
 
@@ -165,6 +165,18 @@ struct Copying<'a, W: Write> {
     goes_on: &'a dyn Fn() -> bool,
 }
 
+/// What is read until it is to go on no more.
+struct Stoppable<'a, R> {
+    inner: R,
+    goes_on: &'a dyn Fn() -> bool,
+}
+
+impl<R: Read> Read for Stoppable<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if (self.goes_on)() { self.inner.read(buffer) } else { Err(io::Error::other("told to stop")) }
+    }
+}
+
 /// What became of the file of a package.
 enum Copied {
     /// It is in the backup, whole or not.
@@ -228,7 +240,11 @@ impl<W: Write> Copying<'_, W> {
             Look::Complete(inspection) => {
                 let mut copy = PackageCopy::new(package, inspection);
                 let name = EntryName::Package(package.description.directory().cloned(), package.uuid);
-                self.writer.add(&name, package.length_bytes, &mut copy)?;
+                let source = Stoppable { inner: &mut copy, goes_on: self.goes_on };
+                match self.writer.add(&name, package.length_bytes, source) {
+                    Err(_) if !(self.goes_on)() => return Err(BackUpError::Stopped),
+                    added => added?,
+                }
                 copy.damage()
             }
         };

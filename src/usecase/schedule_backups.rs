@@ -93,6 +93,10 @@ impl BackupSchedule {
         let installation = self.store.read(|connection| facts::find(connection, facts::INSTALLATION)).await?;
         let installation = String::from_utf8_lossy(&installation.unwrap_or_default()).into_owned();
         let store = self.store.clone();
+        // What devices have just reported comes along; on a disk that takes no writes, what is on it.
+        if let Err(error) = store.save_presence().await {
+            tracing::warn!(%error, "the backup will lack what devices have reported last");
+        }
         let making = tokio::task::spawn_blocking(move || self.make_file(now, &installation, &goes_on));
         let (report, path) = making.await.map_err(|_| StoreError::Abandoned)??;
         let BackupReport { damaged, bytes, .. } = report;

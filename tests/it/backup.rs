@@ -33,12 +33,12 @@ fn refusal(output: &Output) -> String {
     crate::harness::process::assert_refused(output, 1)
 }
 
-/// The names in a folder, without what a server locks.
+/// The names in a folder, without what a server locks and logs.
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.ends_with("lock"))
+        .filter(|name| !name.ends_with("lock") && !name.ends_with("-wal") && !name.ends_with("-shm"))
         .collect();
     names.sort();
     names
