@@ -42,6 +42,7 @@ impl Restoring {
     /// Begins in a data folder in which nothing is but what a restore that was broken off has left. Blocks, as everything here does.
     pub fn begin(folder: &DataFolder) -> Result<Self, RestoreRefused> {
         let is_new = !folder.root().exists();
+        // Before anything is made in a folder that may be somebody's.
         if !folder.is_being_restored() {
             refuse_occupied(folder)?;
         }
@@ -49,14 +50,14 @@ impl Restoring {
         if let Some(parent) = folder.database().parent().filter(|parent| !parent.as_os_str().is_empty()) {
             create_private_directory(parent)?;
         }
-        let locks = match folder.lock_instance()? {
-            Some(locks) => locks,
-            None => return Err(RestoreRefused::Running(folder.root().to_owned())),
+        let Some(locks) = folder.lock_instance()? else {
+            return Err(RestoreRefused::Running(folder.root().to_owned()));
         };
         if folder.is_being_restored() {
             clear(folder)?;
-            refuse_occupied(folder)?;
         }
+        // Once more, as another restore may have ended just now.
+        refuse_occupied(folder)?;
         // The marks first: whoever finds them knows that all the rest is ours.
         for mark in [folder.restoring(), packages_mark(folder)] {
             create_private_directory(&mark)?;
@@ -93,6 +94,10 @@ impl Restoring {
             sync_directory(directory).map_err(|error| StoreError::file(directory, error))?;
         }
         // Without the mark of the data folder it is a data folder; that of the packages means nothing by itself.
+        if let Some(parent) = folder.root().parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            // One that we may pass but not read cannot be synced; whoever made it so made the data folder in it, too.
+            let _ = sync_directory(parent);
+        }
         let mark = folder.restoring();
         let unmark = fs::remove_dir_all(&mark).and_then(|()| sync_directory(folder.root()));
         unmark.map_err(|error| StoreError::file(&mark, error))?;

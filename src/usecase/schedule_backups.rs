@@ -63,7 +63,7 @@ impl BackupSchedule {
         let (now, date) = (clock.now(), clock.known_date());
         let standing = self.standing();
         let waits = standing.tried.is_some_and(|tried| tried.until(now) < RETRY_AFTER);
-        if waits || !self.plan.is_due(standing.last.map(|last| last.time()), now, date) {
+        if waits || !self.plan.is_due(standing.last.as_ref().map(BackupRecord::time), now, date) {
             return;
         }
         match self.clone().make(now, goes_on).await {
