@@ -204,27 +204,6 @@ mod tests {
     }
 
     #[test]
-    fn every_earlier_schema_is_migrated_with_its_rows() {
-        let folder = tempfile::tempdir().unwrap();
-        for version in 1..9 {
-            let path = folder.path().join(format!("{version}.sqlite"));
-            let mut earlier = Connection::open(&path).unwrap();
-            earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();
-            MIGRATIONS.to_version(&mut earlier, version).unwrap();
-            let rows = "INSERT INTO facts (name, value) VALUES ('installation', x'01');
-                 INSERT INTO packages VALUES (1, 0, zeroblob(32), 1, 'u1', NULL, '{}');";
-            earlier.execute_batch(rows).unwrap();
-            drop(earlier);
-            let migrated = open_latest(&path).unwrap();
-            for (table, expected) in [("facts", 1), ("packages", 1), ("artifacts", 0)] {
-                let count = format!("SELECT count(*) FROM {table}");
-                let kept: i64 = migrated.query_row(&count, [], |row| row.get(0)).unwrap();
-                assert_eq!(kept, expected, "version {version}, {table}");
-            }
-        }
-    }
-
-    #[test]
     fn comments_are_no_part_of_the_schema() {
         let definitions =
             ["CREATE TABLE a (b TEXT) STRICT", "CREATE TABLE a (\n    -- A comment.\n    b  TEXT\n) STRICT"];
