@@ -375,6 +375,7 @@ CREATE INDEX webhook_queue_by_webhook ON webhook_queue (webhook_id, id);
 CREATE TABLE facts (
     -- 'secret_check': tells whether a command runs with the same secret as the server.
     -- 'installation': tells this installation from others, in the package folder.
+    -- 'last_backup': the last backup that the server made by itself, as JSON.
     -- 'claimed': there is or was an administrator, so nobody can become the first one any more.
     name TEXT PRIMARY KEY,
     -- What is kept under it.

@@ -20,7 +20,7 @@ pub use settings::Settings;
 use crate::auth::Credential;
 use crate::certificates::{CertificateError, Certificates};
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{BackupConfig, Config};
 use crate::delivery::{self, DeliveryError};
 use crate::domain::AuditRetention;
 use crate::http::serve::{Limits, Listeners, serve};
@@ -34,6 +34,7 @@ use crate::usecase::health::HealthCheck;
 use crate::usecase::log_in::LoginError;
 use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
+use crate::usecase::schedule_backups::BackupSchedule;
 use crate::usecase::scrub::Scrubber;
 use crate::usecase::setting::Setting;
 use crate::usecase::survey_fleet::FleetSurvey;
@@ -54,6 +55,11 @@ const WRITE_TRIAL_INTERVAL: Duration = Duration::from_secs(10);
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// How often the audit log is looked at for entries that are too old or too many.
 const PRUNE_INTERVAL: Duration = Duration::from_secs(6 * 60 * 60);
+
+/// How often is asked whether a backup is due.
+const BACKUP_INTERVAL: Duration = Duration::from_secs(60);
+/// The version of this program.
+const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How often what broken-off uploads and deletions left is cleared away, and packages without their file are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -127,9 +133,9 @@ impl App {
                 .ok_or_else(|| StartError::AlreadyRunning(folder.root().display().to_string()))?;
             let installation = Installation::open(&folder, storage.secret.as_ref(), clock)?;
             let certificates = Certificates::open(&tls, &folder, installation.store.clock().clone())?.map(Arc::new);
-            Ok::<_, StartError>((locks, installation, certificates))
+            Ok::<_, StartError>((folder, locks, installation, certificates))
         });
-        let (locks, installation, certificates) = opening.await.map_err(|_| StoreError::Abandoned)??;
+        let (folder, locks, installation, certificates) = opening.await.map_err(|_| StoreError::Abandoned)??;
         let mut locks = Vec::from(locks);
         locks.push(installation.claim_packages().await?);
         installation.adopt_secret().await?;
@@ -159,6 +165,13 @@ impl App {
         if let Some(heartbeat) = config.heartbeat {
             event_streams = event_streams.with_heartbeat(heartbeat);
         }
+        let backups = match config.backups {
+            Some(BackupConfig { plan, passphrase }) => {
+                let (store, secret) = (store.clone(), config.storage.secret.clone());
+                Some(Arc::new(BackupSchedule::new(store, folder, plan, secret, passphrase, VERSION).await?))
+            }
+            None => None,
+        };
         let unconfigured = Api::new(store.clone(), packages, keys, tracker.clone());
         let planner = unconfigured.planner.clone();
         let api = Arc::new(Api {
@@ -172,6 +185,7 @@ impl App {
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             download_urls: config.download_urls,
             survey: FleetSurvey::new(store.clone(), planner, tracker.clone(), config.silent_after),
+            backups: backups.clone(),
             authentication_is_off: config.authentication_is_off,
             ..unconfigured
         });
@@ -213,6 +227,9 @@ impl App {
             tasks.push(tokio::spawn(every(config.certificate_look.0, shutdown.clone(), looking)));
         }
         tasks.extend(couriers.into_iter().map(|courier| tokio::spawn(courier.run(shutdown.clone()))));
+        if let Some(schedule) = backups {
+            tasks.push(tokio::spawn(back_up(schedule, shutdown.clone())));
+        }
         let claim_code = offer.map(|(_, code)| code);
         Ok(Running {
             address,
@@ -289,7 +306,7 @@ async fn tell(store: Store, tracker: Arc<Tracker>) {
 
 /// Tells others what is wrong with the server.
 async fn watch_concerns(watch: Arc<ConcernWatch>, api: Arc<Api>) {
-    if let Err(error) = watch.look(&api.store, &api.room, api.authentication_is_off).await {
+    if let Err(error) = watch.look(&api.store, &api.room, api.backups.as_deref(), api.authentication_is_off).await {
         tracing::warn!(%error, "could not tell whether something is wrong; will try again");
     }
 }
@@ -343,6 +360,16 @@ async fn sweep_packages(store: Store, packages: PackageFolder, shutdown: Cancell
 async fn scrub(scrubber: Scrubber, shutdown: CancellationToken) {
     // Nothing is lost: what was not read to its end is read again.
     shutdown.run_until_cancelled(scrubber.run()).await;
+}
+
+/// Makes backups when they are due, until the server stops; one that is being made then is broken off.
+async fn back_up(schedule: Arc<BackupSchedule>, shutdown: CancellationToken) {
+    let stopping = shutdown.clone();
+    let tick = move || {
+        let stopping = stopping.clone();
+        schedule.clone().tick(move || !stopping.is_cancelled())
+    };
+    every(BACKUP_INTERVAL, shutdown, tick).await;
 }
 
 /// Says which hours count, and whose clocks tell them: the zone may be one that nobody named.

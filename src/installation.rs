@@ -8,7 +8,9 @@ use uuid::Uuid;
 use crate::auth::{Keys, Secret};
 use crate::clock::Clock;
 use crate::config::StorageConfig;
-use crate::store::{Claim, DataFolder, InstanceLock, OWNER, PackageFolder, Store, StoreError, facts, packages};
+use crate::store::{
+    Claim, DataFolder, InstanceLock, OWNER, PackageFolder, SnapshotRefused, Store, StoreError, facts, packages,
+};
 
 /// Why an installation cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +62,12 @@ pub enum InstallationError {
     /// The package folder is another installation's.
     #[error("the package folder {0} belongs to another installation of tender: choose another folder")]
     PackagesOfAnother(PathBuf),
+    /// A restore was begun here, and not completed.
+    #[error("a restore into the data folder {0} was not completed: do it again, or remove the folder")]
+    RestoreUnfinished(PathBuf),
+    /// The database is to be upgraded, and cannot be.
+    #[error(transparent)]
+    Upgrade(#[from] SnapshotRefused),
     /// Another server works with the package folder.
     #[error("another tender is running on the package folder {0}: stop it first, or choose another folder")]
     PackagesInUse(PathBuf),
@@ -96,6 +104,9 @@ impl Installation {
     /// The places of an installation that is there, for commands that look without opening it: they change nothing. Blocks.
     pub fn existing_folder(config: &StorageConfig) -> Result<DataFolder, InstallationError> {
         let folder = DataFolder::at(config.data_folder.clone(), config.database.as_deref(), config.packages.clone());
+        if folder.is_being_restored() {
+            return Err(InstallationError::RestoreUnfinished(config.data_folder.clone()));
+        }
         if folder.database().exists() {
             Ok(folder)
         } else {
@@ -112,11 +123,15 @@ impl Installation {
     /// Opens an installation; makes the database and the secret if they are missing. Blocks.
     pub fn open(folder: &DataFolder, given: Option<&Secret>, clock: Clock) -> Result<Self, InstallationError> {
         let opening: Result<_, InstallationError> = folder.exclusively(|| {
+            if folder.is_being_restored() {
+                return Err(InstallationError::RestoreUnfinished(folder.root().to_owned()));
+            }
             let secret = match given {
                 Some(secret) => secret.clone(),
                 None => stored_or_new_secret(folder)?,
             };
             let packages = PackageFolder::open(folder.packages())?;
+            folder.snapshot_before_upgrade()?;
             let store = Store::open(folder.database(), clock)?;
             Ok(Self { store, keys: Keys::new(&secret), packages })
         });

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::Args;
 
+use crate::auth::Secret;
 use crate::clock::Clock;
 use crate::config::{FileOption, StorageConfig, StorageOptions};
 use crate::installation::Installation;
@@ -30,8 +31,20 @@ pub(super) enum Need {
 
 /// Where data is that must be there, for a command that opens nothing and changes nothing.
 pub(super) fn existing_folder(place: Place) -> anyhow::Result<DataFolder> {
+    Ok(existing(place)?.0)
+}
+
+/// Where data is, whether or not it is there, and the secret if it is given.
+pub(super) fn places(place: Place) -> anyhow::Result<(DataFolder, Option<Secret>)> {
     let config = StorageConfig::new(place.storage, &place.file)?;
-    Ok(Installation::existing_folder(&config)?)
+    let StorageConfig { data_folder, database, packages, secret } = config;
+    Ok((DataFolder::at(data_folder, database.as_deref(), packages), secret))
+}
+
+/// The same of data that must be there.
+pub(super) fn existing(place: Place) -> anyhow::Result<(DataFolder, Option<Secret>)> {
+    let config = StorageConfig::new(place.storage, &place.file)?;
+    Ok((Installation::existing_folder(&config)?, config.secret))
 }
 
 /// Opens the data, lets `work` do its work, and closes it in order.

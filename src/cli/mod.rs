@@ -1,12 +1,16 @@
 //! The command line: one file for each command. Commands print what they are asked for on stdout and everything else on
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
+mod backup;
 mod ca;
 mod check;
 mod client;
 mod deed;
 mod health;
 mod installation;
+mod passphrase;
+mod restore;
+mod rollback;
 mod serve;
 mod simulate;
 mod token;
@@ -46,6 +50,12 @@ enum Command {
     Health(health::HealthArguments),
     /// Compare the database with the package files, also while the server runs
     Check(check::CheckArguments),
+    /// Write a backup of everything into one file, also while the server runs
+    Backup(backup::BackupArguments),
+    /// Make an installation of a backup, or verify one
+    Restore(restore::RestoreArguments),
+    /// Put back the database from before the last upgrade
+    Rollback(rollback::RollbackArguments),
     /// Say why a device does not get an update, or which one it gets
     Why(why::WhyArguments),
     /// Show, export and rotate the certificate authority that --tls auto makes
@@ -85,6 +95,9 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Health(arguments) => health::run(arguments, matches.subcommand_matches("health")),
         Command::Check(arguments) => check::run(arguments),
+        Command::Backup(arguments) => backup::run(arguments),
+        Command::Restore(arguments) => restore::run(arguments),
+        Command::Rollback(arguments) => rollback::run(arguments),
         Command::Why(arguments) => why::run(arguments),
         Command::Ca(arguments) => ca::run(arguments),
         Command::Client(arguments) => client::run(arguments),

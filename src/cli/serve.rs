@@ -18,8 +18,8 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::app::{App, Running};
 use crate::clock::Clock;
 use crate::config::{
-    AddressOptions, Config, ConfigError, FileOption, ServeOptions, StorageOptions, TlsConfig, TlsOptions, WebhookOptions,
-    host_and_port,
+    AddressOptions, BackupOptions, Config, ConfigError, FileOption, ServeOptions, StorageOptions, TlsConfig,
+    TlsOptions, WebhookOptions, host_and_port,
 };
 use crate::http::serve::Listeners;
 use crate::service::{GivenSockets, LogLevels, Reloader, ServiceManager, Word, keep_watched};
@@ -44,6 +44,8 @@ pub struct ServeArguments {
     #[command(flatten)]
     tls: TlsOptions,
     #[command(flatten)]
+    backup: BackupOptions,
+    #[command(flatten)]
     webhook: WebhookOptions,
     #[command(flatten)]
     file: FileOption,
@@ -52,8 +54,8 @@ pub struct ServeArguments {
 impl ServeArguments {
     /// What they come to, with the files that they name as these are now.
     fn config(&self) -> Result<Config, ConfigError> {
-        let Self { storage, address, serve, tls, webhook, file } = self.clone();
-        Config::new(storage, address, serve, tls, webhook, &file)
+        let Self { storage, address, serve, tls, backup, webhook, file } = self.clone();
+        Config::new(storage, address, serve, tls, backup, webhook, &file)
     }
 }
 

@@ -37,6 +37,7 @@ impl Config {
             storage_limits,
             upload_lifetime,
             audit_retention,
+            backups,
             scrub,
             log,
         } = self;
@@ -76,6 +77,7 @@ impl Config {
                 ("no_api_auth", *authentication_is_off != new.authentication_is_off),
                 ("the identity provider", *identity_provider != new.identity_provider),
                 ("webhooks", *webhooks != new.webhooks),
+                ("the backups", *backups != new.backups),
                 ("max_connections", *max_connections != new.max_connections),
                 ("drain_timeout", *drain_timeout != new.drain_timeout),
             ]),

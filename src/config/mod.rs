@@ -1,6 +1,7 @@
 //! The configuration: flags over environment over file, made into one [`Config`] that can work, or refused with one sentence.
 
 mod address;
+mod backups;
 mod difference;
 mod downloads;
 mod hours;
@@ -24,6 +25,7 @@ use crate::domain::fleet::DEFAULT_SILENT_AFTER;
 use crate::domain::{AuditRetention, ByteSize, DownloadUrls, LocalHours, ScrubPlan, StorageLimits};
 pub use address::{AddressOptions, host_and_port};
 use address::{DEFAULT_HOST, DEFAULT_PORT};
+pub use backups::{BackupConfig, BackupOptions, backup_passphrase};
 pub use difference::Difference;
 use downloads::download_limits;
 use hours::{local_hours, time_zone};
@@ -117,6 +119,8 @@ pub struct Config {
     pub audit_retention: AuditRetention,
     /// How stored packages are read again.
     pub scrub: ScrubPlan,
+    /// What backups the server makes by itself.
+    pub backups: Option<BackupConfig>,
     /// What is logged.
     pub log: Targets,
 }
@@ -171,6 +175,7 @@ impl Config {
             upload_lifetime: DEFAULT_UPLOAD_LIFETIME,
             audit_retention: AuditRetention::default(),
             scrub: ScrubPlan::default(),
+            backups: None,
             log: Targets::new(),
         }
     }
@@ -181,6 +186,7 @@ impl Config {
         address: AddressOptions,
         serve: ServeOptions,
         tls: TlsOptions,
+        backup: BackupOptions,
         webhook: WebhookOptions,
         file: &FileOption,
     ) -> Result<Self, ConfigError> {
@@ -236,6 +242,7 @@ impl Config {
                 .as_deref()
                 .map_or(Ok(DEFAULT_UPLOAD_LIFETIME), |text| duration("upload_lifetime", text))?,
             audit_retention: audit_retention(options.audit_age.as_deref(), options.audit_entries)?,
+            backups: BackupConfig::resolve(backup, contents.backup, &zone)?,
             scrub: scrub_plan(options.scrub_rate.as_deref(), options.scrub_every.as_deref(), scrub_hours)?,
             log: log_levels(options.log.as_deref().unwrap_or(DEFAULT_LOG))?,
         })
@@ -366,6 +373,7 @@ mod tests {
             contents.address,
             contents.serve,
             contents.tls,
+            contents.backup,
             contents.webhook,
             &FileOption::default(),
         )
@@ -373,14 +381,15 @@ mod tests {
 
     fn command() -> Command {
         let command = AddressOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
-        WebhookOptions::augment_args(TlsOptions::augment_args(ServeOptions::augment_args(command)))
+        let command = TlsOptions::augment_args(ServeOptions::augment_args(command));
+        WebhookOptions::augment_args(BackupOptions::augment_args(command))
     }
 
     #[test]
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = command();
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 38);
+        assert_eq!(options.len(), 44);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -426,9 +435,8 @@ mod tests {
         let option = FileOption::at(file.path());
         let flags = AddressOptions { api_port: Some(81), ..AddressOptions::default() };
         let storage = StorageOptions { data_dir: Some("/flag".into()), ..StorageOptions::default() };
-        let serve = ServeOptions::default();
-        let config =
-            Config::new(storage, flags, serve, TlsOptions::default(), WebhookOptions::default(), &option).unwrap();
+        let (serve, tls, backup) = (ServeOptions::default(), TlsOptions::default(), BackupOptions::default());
+        let config = Config::new(storage, flags, serve, tls, backup, WebhookOptions::default(), &option).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.max_connections), ("127.0.0.1", 81, 7));
         assert_eq!(config.storage.data_folder, Path::new("/flag"));
     }

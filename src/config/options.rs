@@ -10,7 +10,7 @@ use clap::builder::BoolishValueParser;
 use serde::Deserialize;
 
 use super::tls::TlsOptions;
-use super::{AddressOptions, ConfigError, refuse};
+use super::{AddressOptions, BackupOptions, ConfigError, refuse};
 use crate::domain::Hours;
 
 /// Where everything is kept: options of every command. Field names are the keys of the file.
@@ -146,6 +146,8 @@ pub(super) struct FileContents {
     pub(super) serve: ServeOptions,
     #[serde(flatten)]
     pub(super) tls: TlsOptions,
+    #[serde(flatten)]
+    pub(super) backup: BackupOptions,
     #[serde(flatten)]
     pub(super) webhook: WebhookOptions,
     /// More webhooks: these have no flag.

@@ -29,6 +29,13 @@ pub(super) const WEBHOOK: SecretSource = SecretSource {
     when_empty: "the secret for webhooks is empty: give the one that the receiver knows",
 };
 
+/// What backups are encrypted with.
+pub(super) const BACKUP: SecretSource = SecretSource {
+    variable: "TENDER_BACKUP_PASSPHRASE",
+    credential: "backup-passphrase",
+    when_empty: "the passphrase for backups is empty: give some text that nobody guesses",
+};
+
 /// Where one secret may come from.
 pub(super) struct SecretSource {
     /// The reference server's way to give it.

@@ -33,6 +33,11 @@ pub enum Concern {
         /// When it began.
         since: Timestamp,
     },
+    /// The server cannot make its backups.
+    BackupsFail {
+        /// When it began.
+        since: Timestamp,
+    },
     /// Nobody has set the machine's clock.
     ClockUnset,
     /// Everybody may do everything.
@@ -41,12 +46,13 @@ pub enum Concern {
 
 impl Concern {
     /// The name of every one of them.
-    pub const NAMES: [&str; 7] = [
+    pub const NAMES: [&str; 8] = [
         "writes_fail",
         "packages_away",
         "no_room",
         "damaged_packages",
         "webhook_fails",
+        "backups_fail",
         "clock_unset",
         "authentication_off",
     ];
@@ -59,8 +65,9 @@ impl Concern {
             Self::NoRoom { .. } => 2,
             Self::DamagedPackages { .. } => 3,
             Self::WebhookFails { .. } => 4,
-            Self::ClockUnset => 5,
-            Self::AuthenticationOff => 6,
+            Self::BackupsFail { .. } => 5,
+            Self::ClockUnset => 6,
+            Self::AuthenticationOff => 7,
         }]
     }
 }
@@ -88,6 +95,9 @@ impl fmt::Display for Concern {
             Self::WebhookFails { .. } => f.write_str(
                 "a webhook does not take its events, which wait for it: /api/tender/v1/webhooks says why, and `tender \
                  webhook test` tries it",
+            ),
+            Self::BackupsFail { .. } => f.write_str(
+                "the server cannot make its backups: see the log for the reason, and look at the folder that they are put in",
             ),
             Self::ClockUnset => f.write_str("the machine's clock is not set; dates go on from the latest one known"),
             Self::AuthenticationOff => {

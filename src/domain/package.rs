@@ -195,7 +195,7 @@ pub struct StorageLimits {
 }
 
 /// A directory below the package folder: one or more plain names, so that it can never lead out of it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StorageDirectory(String);
 
 impl StorageDirectory {

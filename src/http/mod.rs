@@ -54,6 +54,7 @@ use crate::usecase::open_packages::OpenPackages;
 use crate::usecase::planner::Planner;
 use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
+use crate::usecase::schedule_backups::BackupSchedule;
 use crate::usecase::survey_fleet::FleetSurvey;
 use crate::usecase::track_progress::Tracker;
 pub use device::download::{Downloads, OpenPackage};
@@ -116,6 +117,8 @@ pub struct Api {
     pub addresses: Addresses,
     /// Whether packages' addresses are signed.
     pub download_urls: DownloadUrls,
+    /// The backups that the server makes by itself.
+    pub backups: Option<Arc<BackupSchedule>>,
     /// Everybody may do everything.
     pub authentication_is_off: bool,
 }
@@ -152,6 +155,7 @@ impl Api {
             health: HealthCheck::new(CancellationToken::new()),
             addresses: Addresses::default(),
             download_urls: DownloadUrls::Public,
+            backups: None,
             authentication_is_off: false,
         }
     }

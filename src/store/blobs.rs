@@ -29,7 +29,7 @@ use crate::domain::{Artifact, ArtifactKinds, Flaw, Package, Sha256Digest, Storag
 
 /// Uploads in flight. Beside the packages, so that it is on their file system and a rename finishes an upload; a
 /// [`StorageDirectory`] cannot begin with a dot.
-const UPLOADS: &str = ".uploads";
+pub(super) const UPLOADS: &str = ".uploads";
 
 /// Uploads that can be resumed: likewise.
 pub(super) const RESUMABLE: &str = ".resumable";

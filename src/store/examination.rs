@@ -2,6 +2,7 @@
 //! is damaged or a server works with it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
 
@@ -22,6 +23,16 @@ impl Examination {
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = Connection::open_with_flags(path, schema::reader_flags())?;
         Ok(Self { path: path.to_owned(), connection })
+    }
+
+    /// Has everything here wait so long for other processes.
+    pub(super) fn wait_for_others(&self, patience: Duration) -> Result<(), StoreError> {
+        Ok(self.connection.busy_timeout(patience)?)
+    }
+
+    /// The version of the schema: 0 if there is nothing in the database.
+    pub fn schema_version(&self) -> Result<u32, StoreError> {
+        schema::version(&self.connection)
     }
 
     /// What SQLite finds wrong with the file and with references between rows; nothing if all is well.

@@ -11,6 +11,9 @@ pub const SECRET_CHECK: &str = "secret_check";
 /// Tells this installation from others.
 pub const INSTALLATION: &str = "installation";
 
+/// The last backup that the server made by itself: a [`crate::domain::BackupRecord`] as JSON.
+pub const LAST_BACKUP: &str = "last_backup";
+
 /// When it was last tried whether the disk takes writes again.
 pub(super) const WRITE_TRIAL: &str = "write_trial";
 

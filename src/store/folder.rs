@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::StoreError;
 
 /// Every name below the data folder.
-mod names {
+pub(super) mod names {
     pub const DATABASE: &str = "tender.sqlite";
     pub const PACKAGES: &str = "packages";
     pub const SECRETS: &str = "secrets";
@@ -16,6 +16,22 @@ mod names {
     pub const AUTHORITY: &str = "authority.json";
     pub const INSTANCE_LOCK: &str = "tender.lock";
     pub const LOCK_SUFFIX: &str = "-lock";
+    /// What is not complete yet, of files that get their name when they are.
+    pub const UNFINISHED_SUFFIX: &str = ".part";
+    /// Databases as they were before upgrades.
+    pub const SNAPSHOTS: &str = "snapshots";
+    /// What a rollback has replaced.
+    pub const REPLACED_SUFFIX: &str = "-replaced";
+    /// What a rollback puts in the database's place.
+    pub const ROLLBACK_SUFFIX: &str = "-rollback";
+    /// Is there while a restore is not complete, in the data folder and in that of the packages.
+    pub const RESTORING: &str = ".restoring";
+    /// The database that is being restored.
+    pub const RESTORING_SUFFIX: &str = "-restoring";
+    /// A copy of the database that a backup is made of; what follows is unique.
+    pub const SCRATCH_PREFIX: &str = ".tender-backup-";
+    /// What SQLite keeps beside a database.
+    pub const DATABASE_COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 }
 
 /// The places of one installation.
@@ -57,7 +73,7 @@ impl DataFolder {
     pub fn create(root: PathBuf, database: Option<&Path>, packages: Option<PathBuf>) -> Result<Self, StoreError> {
         let folder = Self::at(root, database, packages);
         create_private_directory(&folder.root)?;
-        create_private_directory(&folder.root.join(names::SECRETS))?;
+        create_private_directory(&folder.secrets())?;
         if let Some(parent) = folder.database.parent().filter(|parent| !parent.as_os_str().is_empty()) {
             create_private_directory(parent)?;
         }
@@ -90,6 +106,31 @@ impl DataFolder {
         &self.packages
     }
 
+    /// The folder of the secrets.
+    pub(super) fn secrets(&self) -> PathBuf {
+        self.root.join(names::SECRETS)
+    }
+
+    /// The folder of the databases as they were before upgrades.
+    pub(super) fn snapshots(&self) -> PathBuf {
+        self.root.join(names::SNAPSHOTS)
+    }
+
+    /// What is there as long as a restore is not complete.
+    pub(super) fn restoring(&self) -> PathBuf {
+        self.root.join(names::RESTORING)
+    }
+
+    /// Whether a restore was begun here and not completed: what is here then is nothing to work with.
+    pub fn is_being_restored(&self) -> bool {
+        self.restoring().exists()
+    }
+
+    /// The database's path with something behind it.
+    pub(super) fn beside_database(&self, suffix: &str) -> PathBuf {
+        with_suffix(&self.database, suffix)
+    }
+
     /// Runs `setup` while no other process does: two that start at once don't both make the database and the secret.
     pub fn exclusively<T, E: From<StoreError>>(&self, setup: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let failed = |error| StoreError::file(&self.root, error);
@@ -100,10 +141,9 @@ impl DataFolder {
 
     /// Takes the data folder and the database for a server; `None` if another one has either.
     pub fn lock_instance(&self) -> Result<Option<[InstanceLock; 2]>, StoreError> {
-        let mut beside_database = self.database.clone().into_os_string();
-        beside_database.push(names::LOCK_SUFFIX);
+        let beside_database = self.beside_database(names::LOCK_SUFFIX);
         let Some(folder) = InstanceLock::take(&self.root.join(names::INSTANCE_LOCK))? else { return Ok(None) };
-        let Some(database) = InstanceLock::take(Path::new(&beside_database))? else { return Ok(None) };
+        let Some(database) = InstanceLock::take(&beside_database)? else { return Ok(None) };
         Ok(Some([folder, database]))
     }
 
@@ -144,20 +184,27 @@ impl DataFolder {
     /// All of the text is on disk afterwards, or what was there before.
     fn write_private(&self, name: &str, text: &str) -> Result<(), StoreError> {
         let path = self.private_path(name);
-        let unfinished = path.with_extension("part");
+        let unfinished = with_suffix(&path, names::UNFINISHED_SUFFIX);
         let write = || {
             let mut file = private_file().create(true).truncate(true).open(&unfinished)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&unfinished, &path)?;
-            sync_directory(&self.root.join(names::SECRETS))
+            sync_directory(&self.secrets())
         };
         write().map_err(|error| StoreError::file(&path, error))
     }
 
     fn private_path(&self, name: &str) -> PathBuf {
-        self.root.join(names::SECRETS).join(name)
+        self.secrets().join(name)
     }
+}
+
+/// A path with something behind its last name.
+pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut path = path.to_owned().into_os_string();
+    path.push(suffix);
+    path.into()
 }
 
 /// Makes a directory, and those above it, that only its owner may enter.

@@ -190,6 +190,12 @@ impl Inspection {
         }
     }
 
+    /// The bytes that [`Step::Read`] was about.
+    pub(super) fn piece(&self, length: u64) -> &[u8] {
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        self.piece.get(..length).unwrap_or(&self.piece)
+    }
+
     fn judged(&self, damage: Option<Damage>) -> Step {
         forget(&self.file);
         Step::Judged(Verdict { sighting: Some(self.sighting), damage })

@@ -1,4 +1,4 @@
-//! How much room there is on the file system of the packages, and how much the database takes.
+//! How much room there is on file systems, and how much the database takes.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -21,10 +21,15 @@ pub struct Space {
 impl PackageFolder {
     /// How much room there is now. Blocks, for microseconds on a local file system.
     pub fn space(&self) -> Result<Space, StoreError> {
-        let found = statvfs(self.root()).map_err(|error| StoreError::file(self.root(), error.into()))?;
-        let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
-        Ok(Space { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) })
+        of(self.root())
     }
+}
+
+/// How much room there is on the file system of a folder.
+pub(super) fn of(folder: &Path) -> Result<Space, StoreError> {
+    let found = statvfs(folder).map_err(|error| StoreError::file(folder, error.into()))?;
+    let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
+    Ok(Space { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) })
 }
 
 /// How much the database takes on its file system: its file, and what is written beside it before it goes there.

@@ -2,6 +2,7 @@
 
 pub mod audit_log;
 pub mod authenticate_client;
+pub mod back_up;
 pub mod check_store;
 pub mod check_update;
 mod chunks;
@@ -23,9 +24,12 @@ pub mod planner;
 pub mod publish_package;
 pub mod register_device;
 pub mod remove_package;
+pub mod restore;
 pub mod resume_upload;
 pub mod revoke_token;
+pub mod roll_back;
 pub mod room;
+pub mod schedule_backups;
 pub mod scrub;
 pub mod setting;
 pub mod status;

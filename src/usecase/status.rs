@@ -1,6 +1,7 @@
 //! How the server is: what is stored, how much room there is, and what a person has to know.
 
 use super::room::Room;
+use super::schedule_backups::{BackupSchedule, BackupStanding};
 use crate::domain::{ByteSize, Concern};
 use crate::store::integrity::{self, StateCounts};
 use crate::store::{Space, Store, StoreError, database_bytes, packages, registrations, uploads, webhooks};
@@ -24,12 +25,19 @@ pub struct Status {
     pub pending_registrations: usize,
     /// Where events are sent.
     pub webhooks: Vec<webhooks::Standing>,
+    /// How the backups fare that the server makes by itself; `None`: it makes none.
+    pub backups: Option<BackupStanding>,
     /// What is wrong, the worst first.
     pub concerns: Vec<Concern>,
 }
 
 /// Looks how the server is. Writes nothing.
-pub async fn status(store: &Store, room: &Room, authentication_is_off: bool) -> Result<Status, StoreError> {
+pub async fn status(
+    store: &Store,
+    room: &Room,
+    backups: Option<&BackupSchedule>,
+    authentication_is_off: bool,
+) -> Result<Status, StoreError> {
     let folder = room.folder().clone();
     let looking = store.read(move |connection| {
         Ok::<_, StoreError>(Status {
@@ -41,11 +49,13 @@ pub async fn status(store: &Store, room: &Room, authentication_is_off: bool) -> 
             unfinished_uploads: uploads::list(connection)?.len(),
             pending_registrations: registrations::count(connection)?,
             webhooks: webhooks::list(connection)?,
+            backups: None,
             concerns: Vec::new(),
         })
     });
     let mut status = looking.await?;
     status.reserve_bytes = status.space.map_or(0, |space| room.reserve_bytes(space));
+    status.backups = backups.map(BackupSchedule::standing);
     status.concerns = concerns(&status, store, authentication_is_off);
     Ok(status)
 }
@@ -60,6 +70,7 @@ fn concerns(status: &Status, store: &Store, authentication_is_off: bool) -> Vec<
         (status.space.is_some() && free < reserve).then_some(Concern::NoRoom { free, reserve }),
         (corrupt + missing > 0).then_some(Concern::DamagedPackages { corrupt, missing }),
         status.webhooks.iter().find_map(webhooks::Standing::concern).map(|since| Concern::WebhookFails { since }),
+        status.backups.and_then(|backups| backups.failing_since).map(|since| Concern::BackupsFail { since }),
         store.clock().is_unset().then_some(Concern::ClockUnset),
         authentication_is_off.then_some(Concern::AuthenticationOff),
     ];

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::room::Room;
+use super::schedule_backups::BackupSchedule;
 use super::status::status;
 use crate::domain::{Concern, Event, EventRecord};
 use crate::store::{Store, StoreError, webhooks};
@@ -23,8 +24,14 @@ struct Known {
 
 impl ConcernWatch {
     /// Looks, and tells what is new. Writes nothing unless webhooks want it.
-    pub async fn look(&self, store: &Store, room: &Room, authentication_is_off: bool) -> Result<(), StoreError> {
-        let concerns = status(store, room, authentication_is_off).await?.concerns;
+    pub async fn look(
+        &self,
+        store: &Store,
+        room: &Room,
+        backups: Option<&BackupSchedule>,
+        authentication_is_off: bool,
+    ) -> Result<(), StoreError> {
+        let concerns = status(store, room, backups, authentication_is_off).await?.concerns;
         let now = store.clock().now();
         let unqueued = {
             let mut known = self.lock();

@@ -106,13 +106,15 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("sd_notify", &["service/manager.rs"]),
     ("listenfd", &["service/sockets.rs"]),
     ("argon2", &["auth/password.rs"]),
-    ("rpassword", &["cli/user.rs"]),
+    ("rpassword", &["cli/user.rs", "cli/passphrase.rs"]),
+    ("ring", &["auth/age.rs"]),
+    ("scrypt", &["auth/age.rs"]),
     ("if_addrs", &["cli/serve.rs", "certificates/names.rs"]),
     ("clap", &["config/", "cli/"]),
     // What hours mean is decided in one place; zones are found in another, as they may come from files.
     ("jiff", &["domain/hours", "config/hours.rs"]),
     // Files from outside are taken apart in one place, which bounds what they cost.
-    ("tar", &["domain/artifact/"]),
+    ("tar", &["domain/artifact/", "store/backup/"]),
     ("lzma_rust2", &["domain/artifact/"]),
     ("ruzstd", &["domain/artifact/"]),
     // What is compressed are our own pages.

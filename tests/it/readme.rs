@@ -102,9 +102,10 @@ fn the_commands_of_try_it_lead_a_device_to_v3() {
 }
 
 #[test]
-fn the_commands_of_use_it_and_of_who_may_do_what_work() {
+fn the_commands_of_the_other_sections_work() {
     let folder = working_folder();
-    let commands = ["Use it", "Who may do what"].map(|title| commands(section(title)).concat());
+    let commands =
+        ["Use it", "Backup and restore", "Upgrade", "Who may do what"].map(|title| commands(section(title)).concat());
     let script = format!("set -euo pipefail\n{}", commands.concat());
     let mut command = Command::new("bash");
     command.arg("-c").arg(script).current_dir(folder.path());

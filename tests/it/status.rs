@@ -39,6 +39,7 @@ async fn a_healthy_server_has_no_concerns() {
             "storage",
             "unfinished_uploads",
             "pending_registrations",
+            "backups",
         ],
     );
     assert_eq!(status["packages"], json!({ "whole": 1, "corrupt": 0, "missing": 0, "bytes": 8 }));

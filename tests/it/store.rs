@@ -1,6 +1,7 @@
 //! The store on a real file, through what it offers to the rest of the program.
 
 mod presence;
+pub mod upgrade;
 mod writing;
 
 use std::path::{Path, PathBuf};

@@ -18,6 +18,7 @@ use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Moment};
 use crate::http::request::Request;
+use crate::usecase::schedule_backups::BackupStanding;
 use crate::usecase::status::{Status, status};
 
 /// OpenMetrics 1.0, section "Overall structure".
@@ -33,6 +34,29 @@ struct StatusReply {
     storage: StorageReply,
     unfinished_uploads: usize,
     pending_registrations: usize,
+    /// `null` where the server makes no backups by itself.
+    backups: Option<BackupsReply>,
+}
+
+/// The last backup that was completed; `null` where there was none.
+#[derive(Serialize)]
+struct BackupsReply {
+    last: Option<Moment>,
+    bytes: Option<u64>,
+    /// Packages that are not in it as they were uploaded.
+    damaged: Option<u64>,
+    failing_since: Option<Moment>,
+}
+
+impl From<BackupStanding> for BackupsReply {
+    fn from(BackupStanding { last, failing_since, .. }: BackupStanding) -> Self {
+        Self {
+            last: last.map(|last| Moment(last.time())),
+            bytes: last.map(|last| last.bytes),
+            damaged: last.map(|last| last.damaged),
+            failing_since: failing_since.map(Moment),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -67,7 +91,9 @@ struct StorageReply {
 impl From<&Concern> for ConcernReply {
     fn from(concern: &Concern) -> Self {
         let since = match concern {
-            Concern::WritesFail { since } | Concern::WebhookFails { since } => Some(Moment(*since)),
+            Concern::WritesFail { since } | Concern::WebhookFails { since } | Concern::BackupsFail { since } => {
+                Some(Moment(*since))
+            }
             _ => None,
         };
         Self { name: concern.name(), since, sentence: concern.to_string() }
@@ -78,7 +104,7 @@ impl From<&Concern> for ConcernReply {
 ///
 /// - 200: how the server is, and in `concerns` what a person has to know: nothing is wrong if that is empty
 pub async fn show(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
-    let status = status(&api.store, &api.room, api.authentication_is_off).await?;
+    let status = status(&api.store, &api.room, api.backups.as_deref(), api.authentication_is_off).await?;
     Ok(reply::ok(&StatusReply {
         version: VERSION,
         time: Moment(api.store.clock().now()),
@@ -97,6 +123,7 @@ pub async fn show(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
         },
         unfinished_uploads: status.unfinished_uploads,
         pending_registrations: status.pending_registrations,
+        backups: status.backups.map(BackupsReply::from),
     })?)
 }
 
@@ -104,7 +131,7 @@ pub async fn show(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 ///
 /// - 200: the same in numbers, as OpenMetrics text
 pub async fn metrics(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
-    let status = status(&api.store, &api.room, api.authentication_is_off).await?;
+    let status = status(&api.store, &api.room, api.backups.as_deref(), api.authentication_is_off).await?;
     let mut text = String::new();
     encode(&mut text, &registry(&status)).map_err(ApiError::internal)?;
     let mut response = Response::new(text.into());
@@ -159,6 +186,12 @@ fn registry(status: &Status) -> Registry {
         gauge("storage_total", "Size of the packages' file system", Some(Unit::Bytes), space.total_bytes);
     }
     gauge("storage_reserve", "Room that uploads leave free", Some(Unit::Bytes), status.reserve_bytes);
+    if let Some(last) = status.backups.and_then(|backups| backups.last) {
+        let seconds = u64::try_from(last.unix_seconds).unwrap_or(0);
+        let help = "When the last backup was begun that the server completed by itself";
+        gauge("last_backup_timestamp", help, Some(Unit::Seconds), seconds);
+        gauge("last_backup_size", "How long that is", Some(Unit::Bytes), last.bytes);
+    }
     gauge("unfinished_uploads", "Uploads that are no packages yet", None, status.unfinished_uploads as u64);
     gauge("pending_registrations", "Devices that wait to be accepted", None, status.pending_registrations as u64);
     registry

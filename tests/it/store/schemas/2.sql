@@ -1,0 +1,135 @@
+-- A database as tender left it with version 2 of the schema.
+PRAGMA foreign_keys = OFF;
+BEGIN;
+CREATE TABLE access_tokens (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL,
+    scope TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER,
+    revoked_at INTEGER
+) STRICT, WITHOUT ROWID;
+INSERT INTO "access_tokens" VALUES('t1','nightly','rdfm_admin_rw',1799000000,NULL,NULL);
+INSERT INTO "access_tokens" VALUES('t2','old','rdfm_admin_ro',1799000000,1799100000,1799000050);
+CREATE TABLE audit_log (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    actor_kind TEXT NOT NULL,
+    actor TEXT NOT NULL,
+    address TEXT,
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    outcome TEXT NOT NULL,
+    detail TEXT NOT NULL
+) STRICT;
+INSERT INTO "audit_log" VALUES(4,1799000500,'user','anna','10.0.0.9','session.login','user/anna','done','');
+CREATE TABLE clients (
+    id TEXT PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    scope TEXT NOT NULL,
+    secret_hash BLOB NOT NULL CHECK (length(secret_hash) = 32),
+    created_at INTEGER NOT NULL,
+    secret_version INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO "clients" VALUES('c1','builder','rdfm_admin_ro',X'0000000000000000000000000000000000000000000000000000000000000000',1799000000,1);
+CREATE TABLE device_presence (
+    device_id INTEGER PRIMARY KEY REFERENCES devices (id) ON DELETE CASCADE,
+    last_access_at INTEGER NOT NULL
+) STRICT;
+INSERT INTO "device_presence" VALUES(7,1799000300);
+CREATE TABLE devices (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    mac_key TEXT NOT NULL UNIQUE,
+    mac_address TEXT NOT NULL,
+    name TEXT NOT NULL,
+    public_key TEXT,
+    key_fingerprint BLOB CHECK (length(key_fingerprint) = 32),
+    capabilities TEXT NOT NULL CHECK (json_valid(capabilities)),
+    metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+    group_id INTEGER REFERENCES groups (id) ON DELETE RESTRICT,
+    created_at INTEGER NOT NULL,
+    CHECK ((public_key IS NULL) = (key_fingerprint IS NULL))
+) STRICT;
+INSERT INTO "devices" VALUES(7,'001122334455','00:11:22:33:44:55','pump','-----BEGIN PUBLIC KEY-----',X'0000000000000000000000000000000000000000000000000000000000000000','{"shell":true}','{"rdfm.hardware.devtype":"dummy","rdfm.software.version":"v1"}',3,1799000010);
+INSERT INTO "devices" VALUES(8,'001122334456','00-11-22-33-44-56','',NULL,NULL,'{}','{}',NULL,1799000020);
+CREATE TABLE facts (
+    name TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO "facts" VALUES('installation',X'31623465323862612D326661312D313164322D383833662D303031366433636361343237');
+CREATE TABLE group_packages (
+    group_id INTEGER NOT NULL REFERENCES groups (id) ON DELETE CASCADE,
+    package_id INTEGER NOT NULL REFERENCES packages (id) ON DELETE RESTRICT,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (group_id, package_id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO "group_packages" VALUES(3,5,1);
+INSERT INTO "group_packages" VALUES(3,6,0);
+CREATE TABLE groups (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    created_at INTEGER NOT NULL,
+    metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+    policy TEXT NOT NULL
+) STRICT;
+INSERT INTO "groups" VALUES(3,1799000000,'{"name":"line 1"}','exact_match,v2');
+CREATE TABLE packages (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    created_at INTEGER NOT NULL,
+    sha256 BLOB NOT NULL CHECK (length(sha256) = 32),
+    length_bytes INTEGER NOT NULL CHECK (length_bytes > 0),
+    uuid TEXT NOT NULL UNIQUE,
+    directory TEXT,
+    metadata TEXT NOT NULL CHECK (json_valid(metadata))
+) STRICT;
+INSERT INTO "packages" VALUES(5,1799000100,X'0000000000000000000000000000000000000000000000000000000000000000',9,'67e55044-10b1-426f-9247-bb680e5fe0c8',NULL,'{"rdfm.software.version":"v1","rdfm.hardware.devtype":"dummy"}');
+INSERT INTO "packages" VALUES(6,1799000110,X'0000000000000000000000000000000000000000000000000000000000000000',11,'67e55044-10b1-426f-9247-bb680e5fe0c9','site a','{"rdfm.software.version":"v2","rdfm.hardware.devtype":"dummy","requires:rdfm.software.version":"v1"}');
+CREATE TABLE registrations (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    mac_key TEXT NOT NULL,
+    mac_address TEXT NOT NULL,
+    public_key TEXT NOT NULL,
+    key_fingerprint BLOB NOT NULL CHECK (length(key_fingerprint) = 32),
+    metadata TEXT NOT NULL CHECK (json_valid(metadata)),
+    last_appeared_at INTEGER NOT NULL,
+    UNIQUE (mac_key, key_fingerprint)
+) STRICT;
+INSERT INTO "registrations" VALUES(2,'0a0b0c0d0e0f','0A:0B:0C:0D:0E:0F','-----BEGIN PUBLIC KEY-----',X'0000000000000000000000000000000000000000000000000000000000000000','{}',1799000400);
+CREATE TABLE revoked_tokens (
+    id TEXT PRIMARY KEY,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO "revoked_tokens" VALUES('j1',1799000900);
+CREATE TABLE sessions (
+    token_hash BLOB PRIMARY KEY CHECK (length(token_hash) = 32),
+    user_id INTEGER NOT NULL REFERENCES users (id) ON DELETE CASCADE,
+    created_at INTEGER NOT NULL,
+    last_seen_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO "sessions" VALUES(X'0000000000000000000000000000000000000000000000000000000000000000',1,1799000500,1799000600);
+CREATE TABLE users (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    role TEXT NOT NULL,
+    password_hash TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    disabled_at INTEGER,
+    last_login_at INTEGER
+) STRICT;
+INSERT INTO "users" VALUES(1,'anna','admin','$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaA',1799000000,NULL,1799000500);
+CREATE INDEX devices_by_group ON devices (group_id);
+CREATE INDEX registrations_by_last_appearance ON registrations (last_appeared_at);
+CREATE INDEX group_packages_by_package ON group_packages (package_id);
+CREATE INDEX sessions_by_user ON sessions (user_id);
+CREATE TRIGGER audit_log_is_append_only BEFORE UPDATE ON audit_log
+BEGIN
+    SELECT raise(ABORT, 'the audit log is append-only');
+END;
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('groups',3);
+INSERT INTO "sqlite_sequence" VALUES('devices',8);
+INSERT INTO "sqlite_sequence" VALUES('registrations',2);
+INSERT INTO "sqlite_sequence" VALUES('packages',6);
+INSERT INTO "sqlite_sequence" VALUES('users',1);
+INSERT INTO "sqlite_sequence" VALUES('audit_log',4);
+COMMIT;
+PRAGMA user_version = 2;
