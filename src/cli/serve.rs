@@ -49,7 +49,7 @@ impl ServeArguments {
     /// What they come to, with the files that they name as these are now.
     fn config(&self) -> Result<Config, ConfigError> {
         let Self { storage, address, serve, webhook, file } = self.clone();
-        Config::new(storage, address, serve, webhook, &file)
+        Config::new(storage, &address, serve, webhook, &file)
     }
 }
 

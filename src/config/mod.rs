@@ -167,7 +167,7 @@ impl Config {
     /// Makes sense of the options of `serve`.
     pub fn new(
         storage: StorageOptions,
-        address: AddressOptions,
+        address: &AddressOptions,
         serve: ServeOptions,
         webhook: WebhookOptions,
         file: &FileOption,
@@ -344,7 +344,7 @@ mod tests {
 
     fn serve(text: &str) -> Result<Config, ConfigError> {
         let contents = parse_file(Path::new("tender.toml"), text)?;
-        Config::new(contents.storage, contents.address, contents.serve, contents.webhook, &FileOption::default())
+        Config::new(contents.storage, &contents.address, contents.serve, contents.webhook, &FileOption::default())
     }
 
     fn command() -> Command {
@@ -402,7 +402,7 @@ mod tests {
         let option = FileOption::at(file.path());
         let flags = AddressOptions { api_port: Some(81), ..AddressOptions::default() };
         let storage = StorageOptions { data_dir: Some("/flag".into()), ..StorageOptions::default() };
-        let config = Config::new(storage, flags, ServeOptions::default(), WebhookOptions::default(), &option).unwrap();
+        let config = Config::new(storage, &flags, ServeOptions::default(), WebhookOptions::default(), &option).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.max_connections), ("127.0.0.1", 81, 7));
         assert_eq!(config.storage.data_folder, Path::new("/flag"));
     }
