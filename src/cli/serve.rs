@@ -55,7 +55,7 @@ impl ServeArguments {
     /// What they come to, with the files that they name as these are now.
     fn config(&self) -> Result<Config, ConfigError> {
         let Self { storage, address, serve, tls, backup, webhook, file } = self.clone();
-        Config::new(storage, address, serve, tls, backup, webhook, &file)
+        Config::new(storage, &address, serve, tls, backup, webhook, &file)
     }
 }
 

@@ -183,7 +183,7 @@ impl Config {
     /// Makes sense of the options of `serve`.
     pub fn new(
         storage: StorageOptions,
-        address: AddressOptions,
+        address: &AddressOptions,
         serve: ServeOptions,
         tls: TlsOptions,
         backup: BackupOptions,
@@ -370,7 +370,7 @@ mod tests {
         let contents = parse_file(Path::new("tender.toml"), text)?;
         Config::new(
             contents.storage,
-            contents.address,
+            &contents.address,
             contents.serve,
             contents.tls,
             contents.backup,
@@ -436,7 +436,7 @@ mod tests {
         let flags = AddressOptions { api_port: Some(81), ..AddressOptions::default() };
         let storage = StorageOptions { data_dir: Some("/flag".into()), ..StorageOptions::default() };
         let (serve, tls, backup) = (ServeOptions::default(), TlsOptions::default(), BackupOptions::default());
-        let config = Config::new(storage, flags, serve, tls, backup, WebhookOptions::default(), &option).unwrap();
+        let config = Config::new(storage, &flags, serve, tls, backup, WebhookOptions::default(), &option).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.max_connections), ("127.0.0.1", 81, 7));
         assert_eq!(config.storage.data_folder, Path::new("/flag"));
     }
