@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::clock::Clock;
-use crate::config::{FileOption, StorageConfig, StorageOptions};
+use crate::config::{ConfigError, FileOption, StorageConfig, StorageOptions};
 use crate::installation::Installation;
 use crate::store::DataFolder;
 
@@ -17,6 +17,13 @@ pub(super) struct Place {
     storage: StorageOptions,
     #[command(flatten)]
     file: FileOption,
+}
+
+impl Place {
+    /// What the options mean.
+    pub(super) fn storage_config(self) -> Result<StorageConfig, ConfigError> {
+        StorageConfig::new(self.storage, &self.file)
+    }
 }
 
 /// What a command needs of the data that it works on.
@@ -30,7 +37,7 @@ pub(super) enum Need {
 
 /// Where data is that must be there, for a command that opens nothing and changes nothing.
 pub(super) fn existing_folder(place: Place) -> anyhow::Result<DataFolder> {
-    let config = StorageConfig::new(place.storage, &place.file)?;
+    let config = place.storage_config()?;
     Ok(Installation::existing_folder(&config)?)
 }
 
@@ -43,7 +50,7 @@ pub(super) fn with_installation<F>(
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let config = StorageConfig::new(place.storage, &place.file)?;
+    let config = place.storage_config()?;
     let installation = match need {
         Need::There => Installation::open_existing(&config, Clock::system())?,
         Need::Made => {

@@ -4,6 +4,7 @@
 mod check;
 mod client;
 mod deed;
+mod import;
 mod installation;
 mod serve;
 mod simulate;
@@ -41,6 +42,8 @@ enum Command {
     Check(check::CheckArguments),
     /// Say why a device does not get an update, or which one it gets
     Why(why::WhyArguments),
+    /// Take over the data of a reference server, before the first start
+    Import(import::ImportArguments),
     /// Create, list and remove the programs that get tokens from the authorization server
     Client(client::ClientArguments),
     /// Make, list and revoke management tokens
@@ -71,6 +74,7 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Why(arguments) => why::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::User(arguments) => user::run(arguments),

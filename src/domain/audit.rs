@@ -97,6 +97,8 @@ named!(
     RevokeToken = "token.revoke",
     /// A client looked at a token.
     IntrospectToken = "token.introspect",
+    /// The data of a reference server was taken over.
+    MoveIn = "installation.import",
 );
 
 named!(

@@ -16,6 +16,7 @@ pub mod judge_token;
 pub mod log_in;
 pub mod manage_clients;
 pub mod manage_devices;
+pub mod move_in;
 pub mod open_package;
 pub mod open_packages;
 pub mod planner;

@@ -1,6 +1,7 @@
 //! Room for packages: what is taken in, before a byte of it is read, and what is kept back so that the server itself never
 //! runs out.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -22,6 +23,15 @@ pub enum Refusal {
     TooLarge(ByteSize),
     /// There is no room; the sentence says how much there is and what could go.
     NoRoom(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(limit) => write!(f, "no package may be larger than {limit}"),
+            Self::NoRoom(sentence) => f.write_str(sentence),
+        }
+    }
 }
 
 /// What is taken in and what is not.
