@@ -17,6 +17,7 @@ mod hostile;
 mod house;
 mod identity_provider;
 mod integrity;
+mod moving_in;
 mod oauth;
 mod packages;
 mod process;
