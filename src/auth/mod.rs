@@ -1,6 +1,7 @@
 //! Who somebody is: bytes and keys in, a verdict out. No HTTP, no SQL, no files here.
 
 pub mod access_token;
+pub mod bundle_signature;
 pub mod checksum;
 pub mod credential;
 pub mod device_token;

@@ -9,6 +9,7 @@ mod artifact;
 pub mod attempt;
 mod audit;
 mod backoff;
+pub mod bundle;
 mod byte_size;
 mod concern;
 mod device;

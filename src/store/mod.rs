@@ -10,6 +10,7 @@ pub mod artifacts;
 pub mod attempts;
 pub mod audit;
 mod blobs;
+pub mod bundles;
 pub mod clients;
 mod convert;
 pub mod devices;

@@ -25,6 +25,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/7.sql")),
         M::up(include_str!("migrations/8.sql")),
         M::up(include_str!("migrations/9.sql")),
+        M::up(include_str!("migrations/10.sql")),
     ])
 });
 
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn every_earlier_schema_is_migrated_with_its_rows() {
         let folder = tempfile::tempdir().unwrap();
-        for version in 1..9 {
+        for version in 1..10 {
             let path = folder.path().join(format!("{version}.sqlite"));
             let mut earlier = Connection::open(&path).unwrap();
             earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();

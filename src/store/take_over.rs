@@ -61,10 +61,7 @@ fn insert_group(tx: &WriteTx<'_>, group: &Group) -> Result<(), StoreError> {
     tx.connection()
         .prepare_cached("INSERT INTO groups (id, created_at, metadata, policy) VALUES (?1, ?2, ?3, ?4)")?
         .execute((group.id, group.created, &group.metadata, &group.policy))?;
-    groups::set_packages(tx, group.id, &group.packages).map_err(|error| match error {
-        groups::AssignmentError::Store(error) => error,
-        error => StoreError::Unusable(format!("group {}: {error}", group.id).into()),
-    })
+    Ok(groups::set_packages(tx, group.id, &group.packages)?)
 }
 
 /// Writes a device; its group must be there.

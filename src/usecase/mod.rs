@@ -2,6 +2,7 @@
 
 pub mod audit_log;
 pub mod authenticate_client;
+pub mod bundle;
 pub mod check_store;
 pub mod check_update;
 mod chunks;

@@ -110,6 +110,11 @@ impl Room {
         if let Err(too_large) = self.check_length(missing_bytes) {
             return Ok(Err(too_large));
         }
+        self.admit_many(missing_bytes).await
+    }
+
+    /// The same for several packages, which have so many bytes together.
+    pub async fn admit_many(&self, missing_bytes: u64) -> Result<Result<Promise, Refusal>, StoreError> {
         // Promised first: of two that come at the same time, one sees the other.
         self.forms.promised.fetch_add(missing_bytes, Ordering::Relaxed);
         let promise = Promise { forms: self.forms.clone(), missing_bytes, arrived_bytes: 0 };

@@ -104,7 +104,7 @@ impl Survey {
         }
         refuse_occupied(&store.read(take_over::occupants).await?)?;
         let room = Room::new(store.clone(), folder.clone(), StorageLimits::default());
-        let _promise = room.admit(Some(self.report.bytes)).await?.map_err(MoveInError::NoRoom)?;
+        let _promise = room.admit_many(self.report.bytes).await?.map_err(MoveInError::NoRoom)?;
 
         let mut staged = Vec::new();
         for package in mem::take(&mut self.translation.packages) {
