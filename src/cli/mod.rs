@@ -1,11 +1,13 @@
 //! The command line: one file for each command. Commands print what they are asked for on stdout and everything else on
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
+mod bundle;
 mod check;
 mod client;
 mod deed;
 mod import;
 mod installation;
+mod remote;
 mod serve;
 mod simulate;
 mod token;
@@ -44,6 +46,8 @@ enum Command {
     Why(why::WhyArguments),
     /// Take over the data of a reference server, before the first start
     Import(import::ImportArguments),
+    /// Carry packages and groups to an installation without a network
+    Bundle(bundle::BundleArguments),
     /// Create, list and remove the programs that get tokens from the authorization server
     Client(client::ClientArguments),
     /// Make, list and revoke management tokens
@@ -75,6 +79,7 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
         Command::Check(arguments) => check::run(arguments),
         Command::Why(arguments) => why::run(arguments),
         Command::Import(arguments) => import::run(arguments),
+        Command::Bundle(arguments) => bundle::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::User(arguments) => user::run(arguments),

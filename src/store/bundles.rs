@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::convert::Text;
 use super::writer::WriteTx;
 use super::{StoreError, groups, packages};
-use crate::domain::bundle::{BundledGroup, BundledPackage, SignerKey};
+use crate::domain::bundle::{BundledGroup, BundledPackage, SignerKey, SignerName};
 use crate::domain::{Group, GroupChange, GroupId, PackageId, Timestamp};
 
 /// Somebody whose bundles are taken.
@@ -31,9 +31,9 @@ pub fn signers(connection: &Connection) -> Result<Vec<TrustedSigner>, StoreError
 }
 
 /// Takes the bundles of this signer from now on; `false` if the key or the name is there already.
-pub fn trust(tx: &WriteTx<'_>, key: SignerKey, name: &str) -> Result<bool, StoreError> {
+pub fn trust(tx: &WriteTx<'_>, key: SignerKey, name: &SignerName) -> Result<bool, StoreError> {
     let sql = "INSERT INTO trusted_signers (public_key, name, added_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING";
-    Ok(tx.connection().execute(sql, (key, name, tx.now()))? == 1)
+    Ok(tx.connection().execute(sql, (key, name.as_str(), tx.now()))? == 1)
 }
 
 /// Does not take the bundles of this signer any more, who is known by name or key; `None` if there is none.

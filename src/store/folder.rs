@@ -13,6 +13,7 @@ mod names {
     pub const PACKAGES: &str = "packages";
     pub const SECRETS: &str = "secrets";
     pub const JWT_SECRET: &str = "jwt-secret";
+    pub const BUNDLE_KEY: &str = "bundle-key.pem";
     pub const INSTANCE_LOCK: &str = "tender.lock";
     pub const LOCK_SUFFIX: &str = "-lock";
 }
@@ -108,7 +109,26 @@ impl DataFolder {
 
     /// The secret's text, if one was made. Call inside [`DataFolder::exclusively`].
     pub fn read_secret(&self) -> Result<Option<String>, StoreError> {
-        let path = self.secret_path();
+        self.read_private(names::JWT_SECRET)
+    }
+
+    /// Keeps the secret's text. Call inside [`DataFolder::exclusively`].
+    pub fn write_secret(&self, text: &str) -> Result<(), StoreError> {
+        self.write_private(names::JWT_SECRET, text)
+    }
+
+    /// The private key that bundles are signed with, if one was made.
+    pub fn read_bundle_key(&self) -> Result<Option<String>, StoreError> {
+        self.read_private(names::BUNDLE_KEY)
+    }
+
+    /// Keeps the private key that bundles are signed with. Call inside [`DataFolder::exclusively`].
+    pub fn write_bundle_key(&self, pem: &str) -> Result<(), StoreError> {
+        self.write_private(names::BUNDLE_KEY, pem)
+    }
+
+    fn read_private(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let path = self.private_path(name);
         let mut text = String::new();
         match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
             Ok(_) => Ok(Some(text.trim_end().to_owned())),
@@ -117,9 +137,8 @@ impl DataFolder {
         }
     }
 
-    /// Keeps the secret's text. Call inside [`DataFolder::exclusively`].
-    pub fn write_secret(&self, text: &str) -> Result<(), StoreError> {
-        let path = self.secret_path();
+    fn write_private(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        let path = self.private_path(name);
         let unfinished = path.with_extension("part");
         let write = || {
             let mut file = private_file().create(true).truncate(true).open(&unfinished)?;
@@ -131,8 +150,8 @@ impl DataFolder {
         write().map_err(|error| StoreError::file(&path, error))
     }
 
-    fn secret_path(&self) -> PathBuf {
-        self.root.join(names::SECRETS).join(names::JWT_SECRET)
+    fn private_path(&self, name: &str) -> PathBuf {
+        self.root.join(names::SECRETS).join(name)
     }
 }
 

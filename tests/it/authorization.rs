@@ -62,8 +62,8 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
 /// registration to judge or a device to remove is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
-/// asks for its signature, a decision for an address, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 67] = [
+/// asks for its signature, a decision for an address, and logging in, claiming and bundles for more than nothing (400).
+const MATRIX: [Row; 69] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -101,6 +101,8 @@ const MATRIX: [Row; 67] = [
     row("POST", "/api/tender/v1/uploads/{upload}/package", UPLOADERS, 404),
     row("GET", "/api/tender/v1/packages", READ, 200),
     row("GET", "/api/tender/v1/packages/{package}", READ, 200),
+    row("POST", "/api/tender/v1/bundles", WRITE, 400),
+    row("POST", "/api/tender/v1/bundles/plan", READ, 400),
     row("GET", "/api/tender/v1/registrations", READ, 200),
     row("POST", "/api/tender/v1/registrations/accept", WRITE, 404),
     row("POST", "/api/tender/v1/registrations/reject", WRITE, 404),

@@ -62,19 +62,20 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("std::fs", &["store/", "config/", "cli/"]),
     ("tokio::fs", &[]),
     ("tokio", &["store/", "usecase/", "http/", "identity_provider/", "delivery/", "installation.rs", "app.rs", "cli/"]),
-    ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/why.rs"]),
+    ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/remote.rs"]),
     ("rustls", &["tls.rs"]),
     ("rustls_platform_verifier", &["tls.rs"]),
     // Calls of the operating system that std lacks.
     ("rustix", &["store/", "http/sendfile.rs"]),
     ("argon2", &["auth/password.rs"]),
+    ("ring", &["auth/bundle_signature.rs"]),
     ("rpassword", &["cli/user.rs"]),
     ("if_addrs", &["cli/serve.rs"]),
     ("clap", &["config/", "cli/"]),
     // What hours mean is decided in one place; zones are found in another, as they may come from files.
     ("jiff", &["domain/hours", "config/hours.rs"]),
     // Files from outside are taken apart in one place, which bounds what they cost.
-    ("tar", &["domain/artifact/"]),
+    ("tar", &["domain/artifact/", "domain/bundle/"]),
     ("lzma_rust2", &["domain/artifact/"]),
     ("ruzstd", &["domain/artifact/"]),
     // What is compressed are our own pages.
@@ -84,7 +85,7 @@ const RESERVED: &[(&str, &[&str])] = &[
 /// Words and calls, and the only places that may have them.
 const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
     // Clients read statuses and never decide one.
-    (&["StatusCode"], &["http/", "cli/simulate/", "cli/why.rs"]),
+    (&["StatusCode"], &["http/", "cli/simulate/", "cli/remote.rs"]),
     (&["SystemTime", "::", "now"], &["clock.rs", "cli/simulate/"]),
     // How long a receiver takes is for a person to read. Time-outs of connections, and what holds downloads back, run on tokio's own clock.
     (

@@ -6,6 +6,7 @@ mod access;
 mod artifact;
 mod assets;
 mod authorization;
+mod bundles;
 mod decision;
 mod devices;
 mod downloads;

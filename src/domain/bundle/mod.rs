@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use super::device::is_printable;
 use super::{GroupMetadata, Invalid, Metadata, PackageDescription, Policy, Sha256Digest, StorageDirectory, Timestamp};
 
 pub use layout::{
@@ -24,6 +25,7 @@ pub use layout::{
 const FORMAT: &str = "tender-bundle/1";
 /// How keys are written, before their digits.
 const KEY_PREFIX: &str = "ed25519:";
+const NAME_MAX_CHARACTERS: usize = 64;
 
 /// The public key of somebody who signs bundles: short enough to be its own fingerprint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +48,34 @@ impl FromStr for SignerKey {
                 "a key is written as ed25519: and 64 hexadecimal digits, as `tender bundle key show` prints it",
             )
         })
+    }
+}
+
+/// What people call somebody who signs bundles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignerName(String);
+
+impl SignerName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SignerName {
+    type Err = Invalid;
+
+    /// Printable text of 1 to 64 characters that is no key.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let text = text.trim();
+        if !is_printable(text) || !(1..=NAME_MAX_CHARACTERS).contains(&text.chars().count()) {
+            let sentence = format!("a signer's name is printable text of 1 to {NAME_MAX_CHARACTERS} characters");
+            return Err(Invalid::new(sentence));
+        }
+        if text.starts_with(KEY_PREFIX) {
+            return Err(Invalid::new("a signer's name must not look like a key"));
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 
