@@ -21,8 +21,8 @@ pub(super) struct Place {
 
 impl Place {
     /// What the options mean.
-    pub(super) fn storage_config(self) -> Result<StorageConfig, ConfigError> {
-        StorageConfig::new(self.storage, &self.file)
+    pub(super) fn storage_config(&self) -> Result<StorageConfig, ConfigError> {
+        StorageConfig::new(self.storage.clone(), &self.file)
     }
 }
 

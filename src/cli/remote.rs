@@ -1,11 +1,14 @@
 //! A server that runs somewhere, which commands ask or tell something.
 
+use std::error::Error;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use bytes::Bytes;
 use clap::Args;
+use futures_util::Stream;
 use reqwest::header::AUTHORIZATION;
-use reqwest::{Client, RequestBuilder, StatusCode, Url};
+use reqwest::{Body, Client, RequestBuilder, StatusCode, Url};
 use serde_json::Value;
 
 use crate::tls::{Trust, client_config};
@@ -50,9 +53,21 @@ impl Server {
         self.answer(self.client.get(url).timeout(TIMEOUT)).await
     }
 
-    /// Posts to a path below the server's address, and returns what it answers.
-    pub(super) async fn post(&self, path: &str, body: impl Into<reqwest::Body>) -> anyhow::Result<Value> {
-        self.answer(self.client.post(self.at(path)?).body(body)).await
+    /// Posts this to a path below the server's address, and returns what it answers.
+    pub(super) async fn post(&self, path: &str, body: Vec<u8>) -> anyhow::Result<Value> {
+        self.answer(self.client.post(self.at(path)?).body(body).timeout(TIMEOUT)).await
+    }
+
+    /// The same with a body of any length, piece by piece.
+    pub(super) async fn post_pieces<E>(
+        &self,
+        path: &str,
+        pieces: impl Stream<Item = Result<Bytes, E>> + Send + 'static,
+    ) -> anyhow::Result<Value>
+    where
+        E: Into<Box<dyn Error + Send + Sync>> + 'static,
+    {
+        self.answer(self.client.post(self.at(path)?).body(Body::wrap_stream(pieces))).await
     }
 
     fn at(&self, path: &str) -> anyhow::Result<Url> {

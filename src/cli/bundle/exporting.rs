@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 
-use super::super::deed::deed;
-use super::super::installation::{Need, with_installation};
 use super::{ExportArguments, keys};
+use crate::cli::deed::deed;
+use crate::cli::installation::{Need, with_installation};
 use crate::domain::{Action, ByteSize};
 use crate::installation::Installation;
 use crate::usecase::bundle::{Exported, export};

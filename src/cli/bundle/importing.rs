@@ -13,10 +13,10 @@ use futures_util::stream::poll_fn;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::super::deed::deed;
-use super::super::installation::Place;
-use super::super::remote::{Remote, Server};
 use super::ImportArguments;
+use crate::cli::deed::deed;
+use crate::cli::installation::Place;
+use crate::cli::remote::{Remote, Server};
 use crate::clock::Clock;
 use crate::domain::{Action, ByteSize, StorageLimits};
 use crate::http::BundleReply;
@@ -116,9 +116,7 @@ impl Bundle {
             return Ok(plan);
         }
         match destination {
-            Destination::Server(server) => {
-                server.post("/api/tender/v1/bundles", reqwest::Body::wrap_stream(self.pieces()?)).await
-            }
+            Destination::Server(server) => server.post_pieces("/api/tender/v1/bundles", self.pieces()?).await,
             Destination::DataFolder { importer, .. } => {
                 let report = importer.import(self.pieces()?, deed(Action::ImportBundle)).await?;
                 Ok(serde_json::to_value(BundleReply::from(&report))?)

@@ -5,14 +5,14 @@ use std::process::ExitCode;
 
 use anyhow::{Context, bail};
 
-use super::super::deed::deed;
-use super::super::installation::{Need, Place, with_installation};
 use crate::auth::bundle_signature::BundleSigner;
+use crate::cli::deed::deed;
+use crate::cli::installation::{Need, Place, with_installation};
 use crate::domain::Action;
 use crate::domain::bundle::{SignerKey, SignerName};
 use crate::installation::Installation;
 use crate::store::{DataFolder, StoreError, audit, bundles};
-use crate::usecase::bundle as usecase;
+use crate::usecase::bundle;
 
 /// Makes the key of an installation that has none.
 pub(super) fn generate(place: Place) -> anyhow::Result<ExitCode> {
@@ -57,7 +57,7 @@ fn print(signer: &BundleSigner) -> anyhow::Result<()> {
 
 /// Takes the bundles of this signer from now on.
 pub(super) async fn trust(installation: Installation, key: SignerKey, name: SignerName) -> anyhow::Result<()> {
-    if !usecase::trust(&installation.store, key, name.clone(), deed(Action::TrustSigner)).await? {
+    if !bundle::trust(&installation.store, key, name.clone(), deed(Action::TrustSigner)).await? {
         bail!("this key or a signer of this name is trusted already: see `tender bundle trust list`");
     }
     eprintln!("tender: bundles that are signed by \"{}\" are taken from now on", name.as_str());
@@ -77,7 +77,7 @@ pub(super) async fn list(installation: Installation) -> anyhow::Result<()> {
 
 /// Does not take the bundles of this signer any more.
 pub(super) async fn distrust(installation: Installation, signer: String) -> anyhow::Result<()> {
-    if !usecase::distrust(&installation.store, signer.clone(), deed(Action::DistrustSigner)).await? {
+    if !bundle::distrust(&installation.store, signer.clone(), deed(Action::DistrustSigner)).await? {
         bail!("no signer has the name or key \"{signer}\": see `tender bundle trust list`");
     }
     eprintln!("tender: bundles that are signed by \"{signer}\" are not taken any more");

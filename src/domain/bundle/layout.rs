@@ -15,8 +15,6 @@ pub const SIGNATURE: &str = "manifest.sig";
 pub const SIGNATURE_BYTES: usize = 32 + 64;
 /// How long a manifest may be: it is in memory.
 pub const MANIFEST_LIMIT_BYTES: u64 = 4 << 20;
-/// How long the first two entries may be.
-pub const HEAD_LIMIT_BYTES: usize = MANIFEST_LIMIT_BYTES as usize + 4 * BLOCK_BYTES;
 /// What follows the last entry.
 pub const END: [u8; 2 * BLOCK_BYTES] = [0; 2 * BLOCK_BYTES];
 

@@ -17,8 +17,8 @@ use super::device::is_printable;
 use super::{GroupMetadata, Invalid, Metadata, PackageDescription, Policy, Sha256Digest, StorageDirectory, Timestamp};
 
 pub use layout::{
-    BLOCK_BYTES, END, HEAD_LIMIT_BYTES, MANIFEST, MANIFEST_LIMIT_BYTES, SIGNATURE, SIGNATURE_BYTES, entry_header,
-    entry_length, package_entry, padding_bytes,
+    BLOCK_BYTES, END, MANIFEST, MANIFEST_LIMIT_BYTES, SIGNATURE, SIGNATURE_BYTES, entry_header, entry_length,
+    package_entry, padding_bytes,
 };
 
 /// What the manifest of this version begins with.

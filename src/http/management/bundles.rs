@@ -5,7 +5,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::stream::{self, Stream};
 use serde::Serialize;
-use uuid::Uuid;
 use warp::reply::Response;
 
 use crate::domain::{Deed, GroupId, PackageId};
@@ -20,7 +19,7 @@ use crate::usecase::bundle::{Importer, Report, SourceError};
 /// What becomes of a bundle, on the wire: exactly these fields.
 #[derive(Serialize)]
 pub struct BundleReply<'a> {
-    bundle: Uuid,
+    bundle: String,
     created: Moment,
     signer: &'a str,
     changes_nothing: bool,
@@ -59,7 +58,7 @@ impl<'a> From<&'a Report> for BundleReply<'a> {
             changes: group.changes.iter().map(|change| change.name()).collect(),
         });
         Self {
-            bundle: report.bundle,
+            bundle: report.bundle.to_string(),
             created: Moment(report.created),
             signer: &report.signer,
             changes_nothing: report.changes_nothing(),

@@ -42,7 +42,7 @@ pub fn read(path: &Path) -> Result<ReferenceRows, StoreError> {
 /// The database, or a copy of it with its journal.
 struct Opened {
     connection: Connection,
-    _copy: Option<Copy>,
+    _copy: Option<PrivateCopy>,
 }
 
 impl Opened {
@@ -50,7 +50,7 @@ impl Opened {
         let has_journal =
             JOURNALS.iter().any(|suffix| beside(path, suffix).metadata().is_ok_and(|file| file.len() > 0));
         // SQLite would bring the journal in, and for that write beside the database: a copy may be written to.
-        let copy = if has_journal { Some(Copy::make(path)?) } else { None };
+        let copy = if has_journal { Some(PrivateCopy::make(path)?) } else { None };
         let connection = match &copy {
             Some(copy) => Connection::open_with_flags(copy.database(), OpenFlags::SQLITE_OPEN_READ_WRITE)?,
             None => {
@@ -86,9 +86,9 @@ fn immutable_url(path: &Path) -> Result<String, StoreError> {
 }
 
 /// A private copy of the database and what is beside it; gone when dropped.
-struct Copy(PathBuf);
+struct PrivateCopy(PathBuf);
 
-impl Copy {
+impl PrivateCopy {
     fn make(path: &Path) -> Result<Self, StoreError> {
         let copy = Self(std::env::temp_dir().join(format!("tender-import-{}", Uuid::new_v4())));
         create_private_directory(&copy.0)?;
@@ -109,7 +109,7 @@ impl Copy {
     }
 }
 
-impl Drop for Copy {
+impl Drop for PrivateCopy {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
             tracing::warn!(path = %self.0.display(), %error, "could not delete the copy of the reference's database");

@@ -74,10 +74,9 @@ async fn gather(store: &Store, wanted: BTreeSet<GroupId>) -> Result<(Manifest, V
     let named = wanted.clone();
     // Only groups that were never in a bundle get something written.
     let identities = store.write(move |tx| {
-        let there = |id: &GroupId| groups::is_there(tx, *id).map(|is_there| (*id, is_there));
-        for (id, is_there) in named.iter().map(there).collect::<Result<Vec<_>, _>>()? {
-            if !is_there {
-                return Err(ExportError::NoSuchGroup(id));
+        for id in &named {
+            if !groups::is_there(tx, *id)? {
+                return Err(ExportError::NoSuchGroup(*id));
             }
         }
         named.into_iter().map(|id| Ok((id, bundles::identity(tx, id)?))).collect::<Result<Vec<_>, ExportError>>()

@@ -139,7 +139,7 @@ impl Importer {
         let (report, mut promise) = self.admit(&manifest, signer).await?;
         let mut staged = Vec::with_capacity(manifest.packages.len());
         for (place, (package, known)) in manifest.packages.iter().zip(&report.packages).enumerate() {
-            let intake = if known.is_new { Intake::to_file(&self.folder) } else { Intake::to_hash() };
+            let intake = if known.is_new { Intake::storing(&self.folder) } else { Intake::hashing() };
             let file = reader.read_package(place, package, intake).await?;
             if file.is_some() {
                 promise.arrived(package.length_bytes);
@@ -220,7 +220,7 @@ impl Importer {
             self.room.check_length(package.length_bytes).map_err(ImportError::Room)?;
         }
         // Of all together: each may be as long as a package may be.
-        let missing = new().map(|package| package.length_bytes).sum();
+        let missing: u64 = new().map(|package| package.length_bytes).sum();
         let promise = self.room.admit_many(missing).await?.map_err(ImportError::Room)?;
         Ok((Report { bundle, created, signer, packages, groups }, promise))
     }

@@ -19,11 +19,11 @@ pub(super) enum Intake {
 }
 
 impl Intake {
-    pub(super) fn to_file(folder: &PackageFolder) -> Self {
+    pub(super) fn storing(folder: &PackageFolder) -> Self {
         Self::File(Receiving::begin(folder.clone()))
     }
 
-    pub(super) fn to_hash() -> Self {
+    pub(super) fn hashing() -> Self {
         let (pieces, mut arriving) = mpsc::channel::<Bytes>(WAITING_CHUNKS);
         let hashing = tokio::task::spawn_blocking(move || {
             let mut hash = Sha256::new();

@@ -21,7 +21,7 @@ pub struct SourceError(pub String);
 #[derive(Debug, thiserror::Error)]
 pub enum BundleError {
     /// It does not begin like one.
-    #[error("this is no bundle: it does not begin with {MANIFEST}")]
+    #[error("this is no bundle: it does not begin with manifest.json")]
     NoBundle,
     /// It ends too early.
     #[error("the bundle is cut off: it ends after {at} bytes, in {entry}; copy it again")]
@@ -42,7 +42,7 @@ pub enum BundleError {
     /// The signature does not fit.
     #[error(
         "the bundle was damaged or changed after it was signed: the signature in bytes {signature_at} to {signature_end} does \
-         not fit {MANIFEST} in bytes {manifest_at} to {manifest_end}"
+         not fit manifest.json in bytes {manifest_at} to {manifest_end}"
     )]
     OtherSignature {
         /// Where the signature begins.
@@ -176,7 +176,7 @@ impl<S: Stream<Item = Result<Bytes, SourceError>> + Unpin> BundleReader<S> {
     /// Reads everything that follows the manifest, and keeps nothing.
     pub async fn verify(mut self, manifest: &Manifest) -> Result<(), BundleError> {
         for (place, package) in manifest.packages.iter().enumerate() {
-            self.read_package(place, package, Intake::to_hash()).await?;
+            self.read_package(place, package, Intake::hashing()).await?;
         }
         self.finish().await
     }

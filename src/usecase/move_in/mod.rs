@@ -11,6 +11,7 @@ use std::path::PathBuf;
 pub use self::report::{Finding, Report, Severity};
 use self::translate::{ReferencePackage, Translation, translate};
 use super::room::{Refusal, Room};
+use super::sweep::sweep;
 use crate::domain::{Artifact, Damage, Deed, Package, Sha256Digest, StorageLimits, Timestamp};
 use crate::store::reference::{self, ReferenceFile, ReferenceFiles};
 use crate::store::take_over::{self, Contents};
@@ -103,6 +104,8 @@ impl Survey {
             return Ok(self.report);
         }
         refuse_occupied(&store.read(take_over::occupants).await?)?;
+        // What a try before this one was cut off in takes room.
+        sweep(store, folder).await?;
         let room = Room::new(store.clone(), folder.clone(), StorageLimits::default());
         let _promise = room.admit_many(self.report.bytes).await?.map_err(MoveInError::NoRoom)?;
 
