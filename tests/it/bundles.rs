@@ -54,7 +54,7 @@ impl Site {
 
     /// `tender bundle …` on the data folder.
     fn bundle(&self, arguments: &[&str]) -> Output {
-        run(self.path(), [&["bundle"], arguments, &["--data-dir", "data"]].concat())
+        run(self.path(), [&["bundle"][..], arguments, &["--data-dir", "data"]].concat())
     }
 
     /// The same, which must succeed; what it printed.

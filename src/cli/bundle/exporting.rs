@@ -1,5 +1,6 @@
 //! `tender bundle export`: the file is there once it is whole.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub(super) fn run(arguments: ExportArguments) -> anyhow::Result<ExitCode> {
     with_installation(place, Need::There, async |installation| {
         let unfinished = Unfinished::create(&file)?;
         let target = BufWriter::with_capacity(BUFFER_BYTES, unfinished.file.try_clone()?);
-        let (wanted, deed) = (groups.into_iter().collect(), deed(Action::ExportBundle));
+        let (wanted, deed): (BTreeSet<_>, _) = (groups.into_iter().collect(), deed(Action::ExportBundle));
         let Installation { store, packages, .. } = &installation;
         let Exported { manifest, length_bytes } = export(store, packages, signer, &wanted, deed, target).await?;
         unfinished.finish(&file)?;

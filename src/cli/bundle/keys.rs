@@ -11,7 +11,7 @@ use crate::cli::installation::{Need, Place, with_installation};
 use crate::domain::Action;
 use crate::domain::bundle::{SignerKey, SignerName};
 use crate::installation::Installation;
-use crate::store::{DataFolder, StoreError, audit, bundles};
+use crate::store::{DataFolder, audit, bundles};
 use crate::usecase::bundle;
 
 /// Makes the key of an installation that has none.
