@@ -75,7 +75,7 @@ impl<'a> From<&'a Report> for BundleReply<'a> {
 /// - 403: its signer is not trusted
 /// - 422: it was damaged or changed
 /// - 413, 507: there is no room for it
-pub async fn plan(api: Arc<Api>, _: Operator, mut request: Request) -> Result<Response, ApiError> {
+pub async fn plan(api: Arc<Api>, _: Operator, (): (), mut request: Request) -> Result<Response, ApiError> {
     let planned = importer(&api).plan(pieces(&mut request.body)).await;
     match planned {
         Ok(report) => Ok(reply::ok(&BundleReply::from(&report))?),
@@ -91,7 +91,7 @@ pub async fn plan(api: Arc<Api>, _: Operator, mut request: Request) -> Result<Re
 /// - 409: a package of it was deleted meanwhile
 /// - 422: it was damaged or changed, or a package in it is
 /// - 413, 507: there is no room for it
-pub async fn import(api: Arc<Api>, deed: Deed, mut request: Request) -> Result<Response, ApiError> {
+pub async fn import(api: Arc<Api>, deed: Deed, (): (), mut request: Request) -> Result<Response, ApiError> {
     let imported = importer(&api).import(pieces(&mut request.body), deed).await;
     match imported {
         Ok(report) => Ok(reply::ok(&BundleReply::from(&report))?),
