@@ -247,6 +247,7 @@ impl Installation {
             }
             (_, "/api/tender/v1/devices/remove") => request.json(&json!({ "devices": [1_000_000] })),
             (_, "/api/tender/v1/devices/{device}/name") => request.json(&json!({ "name": MAC })),
+            (_, "/api/tender/v1/bundles" | "/api/tender/v1/bundles/plan") => request.body("no bundle"),
             (_, "/api/tender/v1/decision") => request.json(&json!({ "metadata": {} })),
             (_, "/api/tender/v1/groups/{group}/preview") => request.json(&json!({})),
             (_, "/oauth/token" | "/oauth/introspect" | "/oauth/revoke") => {

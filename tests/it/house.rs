@@ -68,7 +68,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     // Calls of the operating system that std lacks.
     ("rustix", &["store/", "http/sendfile.rs"]),
     ("argon2", &["auth/password.rs"]),
-    ("ring", &["auth/bundle_signature.rs"]),
+    ("ring", &["auth/bundle_signature.rs", "tls.rs"]),
     ("rpassword", &["cli/user.rs"]),
     ("if_addrs", &["cli/serve.rs"]),
     ("clap", &["config/", "cli/"]),
