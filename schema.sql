@@ -139,6 +139,24 @@ CREATE TABLE group_packages (
 
 CREATE INDEX group_packages_by_package ON group_packages (package_id);
 
+-- What groups are known by in bundles, which carry them to other installations. No row: it was in none.
+CREATE TABLE group_identities (
+    -- The group; this goes with it.
+    group_id INTEGER PRIMARY KEY REFERENCES groups (id) ON DELETE CASCADE,
+    -- The same in all installations.
+    uuid TEXT NOT NULL UNIQUE
+) STRICT;
+
+-- Whose bundles are taken.
+CREATE TABLE trusted_signers (
+    -- Their Ed25519 public key.
+    public_key BLOB PRIMARY KEY CHECK (length(public_key) = 32),
+    -- Whose it is, for people.
+    name TEXT NOT NULL UNIQUE,
+    -- When somebody began to trust it.
+    added_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- What was offered to a device, and what came of it: one row for each time that a device was to install a package.
 CREATE TABLE attempts (
     -- Grows with time.

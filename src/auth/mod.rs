@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod age;
+pub mod bundle_signature;
 pub mod checksum;
 pub mod credential;
 pub mod device_token;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::auth::Secret;
 use crate::clock::Clock;
-use crate::config::{FileOption, StorageConfig, StorageOptions};
+use crate::config::{ConfigError, FileOption, StorageConfig, StorageOptions};
 use crate::installation::Installation;
 use crate::store::DataFolder;
 
@@ -18,6 +18,13 @@ pub(super) struct Place {
     storage: StorageOptions,
     #[command(flatten)]
     file: FileOption,
+}
+
+impl Place {
+    /// What the options mean.
+    pub(super) fn storage_config(&self) -> Result<StorageConfig, ConfigError> {
+        StorageConfig::new(self.storage.clone(), &self.file)
+    }
 }
 
 /// What a command needs of the data that it works on.
@@ -36,14 +43,13 @@ pub(super) fn existing_folder(place: Place) -> anyhow::Result<DataFolder> {
 
 /// Where data is, whether or not it is there, and the secret if it is given.
 pub(super) fn places(place: Place) -> anyhow::Result<(DataFolder, Option<Secret>)> {
-    let config = StorageConfig::new(place.storage, &place.file)?;
-    let StorageConfig { data_folder, database, packages, secret } = config;
+    let StorageConfig { data_folder, database, packages, secret } = place.storage_config()?;
     Ok((DataFolder::at(data_folder, database.as_deref(), packages), secret))
 }
 
 /// The same of data that must be there.
 pub(super) fn existing(place: Place) -> anyhow::Result<(DataFolder, Option<Secret>)> {
-    let config = StorageConfig::new(place.storage, &place.file)?;
+    let config = place.storage_config()?;
     Ok((Installation::existing_folder(&config)?, config.secret))
 }
 
@@ -56,7 +62,7 @@ pub(super) fn with_installation<F>(
 where
     F: Future<Output = anyhow::Result<()>>,
 {
-    let config = StorageConfig::new(place.storage, &place.file)?;
+    let config = place.storage_config()?;
     let installation = match need {
         Need::There => Installation::open_existing(&config, Clock::system())?,
         Need::Made => {

@@ -2,13 +2,16 @@
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
 mod backup;
+mod bundle;
 mod ca;
 mod check;
 mod client;
 mod deed;
 mod health;
+mod import;
 mod installation;
 mod passphrase;
+mod remote;
 mod restore;
 mod rollback;
 mod serve;
@@ -60,6 +63,10 @@ enum Command {
     Why(why::WhyArguments),
     /// Show, export and rotate the certificate authority that --tls auto makes
     Ca(ca::CaArguments),
+    /// Take over the data of a reference server, before the first start
+    Import(import::ImportArguments),
+    /// Carry packages and groups to an installation without a network
+    Bundle(bundle::BundleArguments),
     /// Create, list and remove the programs that get tokens from the authorization server
     Client(client::ClientArguments),
     /// Make, list and revoke management tokens
@@ -100,6 +107,8 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
         Command::Rollback(arguments) => rollback::run(arguments),
         Command::Why(arguments) => why::run(arguments),
         Command::Ca(arguments) => ca::run(arguments),
+        Command::Import(arguments) => import::run(arguments),
+        Command::Bundle(arguments) => bundle::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::User(arguments) => user::run(arguments),

@@ -99,6 +99,18 @@ named!(
     RevokeToken = "token.revoke",
     /// A client looked at a token.
     IntrospectToken = "token.introspect",
+    /// The data of a reference server was taken over.
+    MoveIn = "installation.import",
+    /// A bundle was imported.
+    ImportBundle = "bundle.import",
+    /// A bundle was made.
+    ExportBundle = "bundle.export",
+    /// A key for signing bundles was made.
+    MakeBundleKey = "bundle.key",
+    /// Somebody's bundles are taken from now on.
+    TrustSigner = "bundle.trust",
+    /// They are not any more.
+    DistrustSigner = "bundle.distrust",
 );
 
 named!(

@@ -39,7 +39,8 @@ impl MacAddress {
     }
 }
 
-fn is_printable(text: &str) -> bool {
+/// Whether people see all of a text as it is.
+pub(super) fn is_printable(text: &str) -> bool {
     text.chars().all(|character| !character.is_control() && !is_invisible(character))
 }
 

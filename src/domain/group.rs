@@ -20,6 +20,11 @@ impl GroupMetadata {
         RawValue::from_string(json.trim().to_owned()).map(Self).map_err(not_an_object)
     }
 
+    /// An object without anything in it.
+    pub fn empty() -> Self {
+        Self(RawValue::from_string("{}".to_owned()).expect("this is JSON"))
+    }
+
     /// The JSON text.
     pub fn as_str(&self) -> &str {
         self.0.get()

@@ -10,6 +10,7 @@ pub mod attempt;
 mod audit;
 mod backoff;
 mod backup;
+pub mod bundle;
 mod byte_size;
 mod concern;
 mod device;

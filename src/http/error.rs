@@ -13,6 +13,7 @@ use super::oauth::OAuthError;
 use super::reply;
 use crate::domain::{Invalid, Outcome};
 use crate::store::StoreError;
+use crate::usecase::bundle::{BundleError, ImportError};
 use crate::usecase::grant_token::GrantError;
 use crate::usecase::log_in::LoginError;
 use crate::usecase::publish_package::Unfit;
@@ -244,6 +245,22 @@ impl From<Refusal> for ApiError {
         match refusal {
             Refusal::TooLarge(limit) => Self::PayloadTooLarge(limit.bytes()),
             Refusal::NoRoom(sentence) => Self::InsufficientStorage(sentence),
+        }
+    }
+}
+
+impl From<ImportError> for ApiError {
+    fn from(error: ImportError) -> Self {
+        let sentence = error.to_string();
+        match error {
+            ImportError::Store(error) | ImportError::Bundle(BundleError::Store(error)) => error.into(),
+            ImportError::Bundle(BundleError::NoBundle | BundleError::Cut { .. } | BundleError::Source(_)) => {
+                Self::BadRequest(sentence)
+            }
+            ImportError::Bundle(_) | ImportError::Unfit { .. } => Self::UnprocessableContent(sentence),
+            ImportError::UnknownSigner(_) => Self::Forbidden(sentence),
+            ImportError::Room(refusal) => refusal.into(),
+            ImportError::Meanwhile => Self::Conflict(sentence),
         }
     }
 }

@@ -34,9 +34,9 @@ use warp::http::Method;
 use crate::auth::Keys;
 use crate::domain::Action::{
     AcceptDevice, AssignDevices, BeginUpload, ChangeGroupDevices, ContinueUpload, CreateGroup, DeleteGroup,
-    DeletePackage, DiscardUpload, GrantToken, IntrospectToken, LogOut, RejectDevice, ReleaseDevice, RemoveDevices,
-    ResumeGroup, RevokeToken, SetDeviceName, SetGroupMetadata, SetGroupPackages, SetGroupPolicy, SetGroupRollout,
-    SetPassword, UploadPackage,
+    DeletePackage, DiscardUpload, GrantToken, ImportBundle, IntrospectToken, LogOut, RejectDevice, ReleaseDevice,
+    RemoveDevices, ResumeGroup, RevokeToken, SetDeviceName, SetGroupMetadata, SetGroupPackages, SetGroupPolicy,
+    SetGroupRollout, SetPassword, UploadPackage,
 };
 use crate::domain::Scope::{self, ReadOnly, ReadWrite};
 use crate::domain::downloads::DownloadLimits;
@@ -64,10 +64,11 @@ use endpoint::{Resource, Route, any_of, at, on};
 pub use guard::Audience;
 use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, Public, Uploading};
 pub use host::Addresses;
+pub use management::bundles::BundleReply;
 pub use management::decision::DecisionReply;
 pub use management::events::EventStreams;
 use management::{
-    admissions, attempts, audit, decision, device_changes, devices, events, fleet, group_overview, groups,
+    admissions, attempts, audit, bundles, decision, device_changes, devices, events, fleet, group_overview, groups,
     package_overview, packages, preview, registrations, rollouts, session, status, tus, uploads, webhooks,
 };
 use oauth::client::ClientOnly;
@@ -242,6 +243,8 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/webhooks", [on(GET, Management(ReadOnly), webhooks::list)]),
         at("/api/tender/v1/packages", [on(GET, Management(ReadOnly), package_overview::list)]),
         at("/api/tender/v1/packages/{package}", [on(GET, Management(ReadOnly), package_overview::show)]),
+        at("/api/tender/v1/bundles", [on(POST, Change(ReadWrite, ImportBundle), bundles::import)]),
+        at("/api/tender/v1/bundles/plan", [on(POST, Management(ReadOnly), bundles::plan)]),
         at("/api/tender/v1/registrations", [on(GET, Management(ReadOnly), admissions::list)]),
         at("/api/tender/v1/registrations/accept", [on(POST, Change(ReadWrite, AcceptDevice), admissions::accept)]),
         at("/api/tender/v1/registrations/reject", [on(POST, Change(ReadWrite, RejectDevice), admissions::reject)]),

@@ -113,7 +113,11 @@ impl PackageFolder {
 
     /// Begins a file for an upload. Blocks.
     pub fn begin_upload(&self) -> Result<Upload, StoreError> {
-        let uuid = Uuid::new_v4();
+        self.begin_upload_as(Uuid::new_v4())
+    }
+
+    /// Begins a file that is to be the package of this name. Blocks.
+    pub(super) fn begin_upload_as(&self, uuid: Uuid) -> Result<Upload, StoreError> {
         let in_flight = InFlight::begin(&self.activity, uuid);
         let path = self.unfinished_path(uuid);
         let failed = |error| StoreError::file(&path, error);

@@ -6,6 +6,7 @@ use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSql, ToSqlOutput, 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::domain::bundle::SignerKey;
 use crate::domain::{
     AttemptId, CredentialHash, DeviceId, GroupId, GroupMetadata, KeyFingerprint, MacAddress, MacKey, Metadata,
     PackageId, Policy, Sha256Digest, Timestamp, UserId,
@@ -52,7 +53,7 @@ macro_rules! hash_column {
     )*};
 }
 
-hash_column!(Sha256Digest KeyFingerprint CredentialHash);
+hash_column!(Sha256Digest KeyFingerprint CredentialHash SignerKey);
 
 /// A text column, read as whatever parses from it.
 pub(super) struct Text<T>(pub T);

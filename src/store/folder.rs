@@ -14,6 +14,7 @@ pub(super) mod names {
     pub const SECRETS: &str = "secrets";
     pub const JWT_SECRET: &str = "jwt-secret";
     pub const AUTHORITY: &str = "authority.json";
+    pub const BUNDLE_KEY: &str = "bundle-key.pem";
     pub const INSTANCE_LOCK: &str = "tender.lock";
     pub const LOCK_SUFFIX: &str = "-lock";
     /// What is not complete yet, of files that get their name when they are.
@@ -149,7 +150,7 @@ impl DataFolder {
 
     /// The secret's text, if one was made. Call inside [`DataFolder::exclusively`].
     pub fn read_secret(&self) -> Result<Option<String>, StoreError> {
-        Ok(self.read_private(names::JWT_SECRET)?.map(|text| text.trim_end().to_owned()))
+        self.read_private(names::JWT_SECRET)
     }
 
     /// Keeps the secret's text. Call inside [`DataFolder::exclusively`].
@@ -172,10 +173,20 @@ impl DataFolder {
         self.private_path(names::AUTHORITY)
     }
 
+    /// The private key that bundles are signed with, if one was made.
+    pub fn read_bundle_key(&self) -> Result<Option<String>, StoreError> {
+        self.read_private(names::BUNDLE_KEY)
+    }
+
+    /// Keeps the private key that bundles are signed with. Call inside [`DataFolder::exclusively`].
+    pub fn write_bundle_key(&self, pem: &str) -> Result<(), StoreError> {
+        self.write_private(names::BUNDLE_KEY, pem)
+    }
+
     fn read_private(&self, name: &str) -> Result<Option<String>, StoreError> {
         let path = self.private_path(name);
         match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
+            Ok(text) => Ok(Some(text.trim_end().to_owned())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::file(path, error)),
         }

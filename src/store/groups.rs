@@ -66,6 +66,11 @@ pub fn policy(connection: &Connection, id: GroupId) -> Result<Option<Policy>, St
     Ok(statement.query_row([id], |row| row.get(0)).optional()?)
 }
 
+/// Whether there is such a group, inside the transaction that relies on it.
+pub fn is_there(tx: &WriteTx<'_>, id: GroupId) -> Result<bool, StoreError> {
+    exists(tx.connection(), id)
+}
+
 fn exists(connection: &Connection, id: GroupId) -> Result<bool, StoreError> {
     Ok(policy(connection, id)?.is_some())
 }
@@ -199,6 +204,16 @@ pub enum AssignmentError {
 impl From<rusqlite::Error> for AssignmentError {
     fn from(error: rusqlite::Error) -> Self {
         Self::Store(error.into())
+    }
+}
+
+/// For those who know that group and packages are there.
+impl From<AssignmentError> for StoreError {
+    fn from(error: AssignmentError) -> Self {
+        match error {
+            AssignmentError::Store(error) => error,
+            error => Self::Unusable(error.to_string().into()),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 pub mod audit_log;
 pub mod authenticate_client;
 pub mod back_up;
+pub mod bundle;
 pub mod check_store;
 pub mod check_update;
 mod chunks;
@@ -18,6 +19,7 @@ pub mod judge_token;
 pub mod log_in;
 pub mod manage_clients;
 pub mod manage_devices;
+pub mod move_in;
 pub mod open_package;
 pub mod open_packages;
 pub mod planner;

@@ -8,10 +8,10 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::chunks::{Chunks, WAITING_CHUNKS};
-use super::heal_packages::{note_replaced, replace_damaged};
+use super::heal_packages::{Replaced, note_replaced, replace_damaged};
 use crate::domain::{Artifact, Deed, Event, Flaw, Package, PackageDescription, Scopes, Sha256Digest};
 use crate::store::{
-    Contents, PackageFolder, StagedFile, Store, StoreError, WriteTx, artifacts, audit, events, packages,
+    Contents, PackageFolder, PublishedFile, StagedFile, Store, StoreError, WriteTx, artifacts, audit, events, packages,
 };
 
 /// A file that is being received. Dropping it before [`Receiving::finish`] leaves nothing behind.
@@ -117,6 +117,41 @@ impl Examined {
     }
 }
 
+/// A file in its place among the packages, and all that becomes its row. Dropped without that, it goes.
+#[derive(Debug)]
+pub struct Placed {
+    file: PublishedFile,
+    description: PackageDescription,
+    artifact: Option<Artifact>,
+    healed: Vec<Replaced>,
+}
+
+impl Placed {
+    /// Moves a received file into place. Damaged packages of the same bytes get it, too.
+    pub async fn place(store: &Store, examined: Examined, description: PackageDescription) -> Result<Self, StoreError> {
+        let Examined { staged, contents: Contents { artifact, .. } } = examined;
+        let moving = tokio::task::spawn_blocking(move || {
+            let published = staged.publish(description.directory())?;
+            Ok::<_, StoreError>((published, description))
+        });
+        let (published, description) = moving.await.map_err(|_| StoreError::Abandoned)??;
+        let (file, healed) = replace_damaged(store, published).await?;
+        Ok(Self { file, description, artifact, healed })
+    }
+
+    /// Makes it a package, and tells others.
+    pub fn insert(self, tx: &WriteTx<'_>) -> Result<Package, StoreError> {
+        let Self { file, description, artifact, healed } = self;
+        note_replaced(tx, file.folder(), &healed)?;
+        let package = packages::insert(tx, description, file)?;
+        if let Some(artifact) = &artifact {
+            artifacts::insert(tx, package.id, artifact)?;
+        }
+        events::tell(tx, Event::package_uploaded(&package))?;
+        Ok(package)
+    }
+}
+
 /// Makes a package of a received file: moves it into place, then writes its row; `also` is done in the same transaction. Damaged
 /// packages of the same bytes are whole again with it. Once this returns, all of it survives power loss; if it fails or is
 /// given up, nothing of it is there.
@@ -127,22 +162,11 @@ pub async fn publish(
     deed: Deed,
     also: impl FnOnce(&WriteTx<'_>) -> Result<(), StoreError> + Send + 'static,
 ) -> Result<Package, StoreError> {
-    let Examined { staged, contents: Contents { artifact, .. } } = examined;
-    let moving = tokio::task::spawn_blocking(move || {
-        let published = staged.publish(description.directory())?;
-        Ok::<_, StoreError>((published, description))
-    });
-    let (published, description) = moving.await.map_err(|_| StoreError::Abandoned)??;
-    let (published, healed) = replace_damaged(store, published).await?;
+    let placed = Placed::place(store, examined, description).await?;
     let inserting = store.write(move |tx| {
-        note_replaced(tx, published.folder(), &healed)?;
-        let package = packages::insert(tx, description, published)?;
-        if let Some(artifact) = &artifact {
-            artifacts::insert(tx, package.id, artifact)?;
-        }
+        let package = placed.insert(tx)?;
         let detail = format!("{} bytes, SHA-256 {}", package.length_bytes, package.sha256);
         audit::append(tx, &deed.done(format!("package/{}", package.id)).with(detail))?;
-        events::tell(tx, Event::package_uploaded(&package))?;
         also(tx)?;
         Ok::<_, StoreError>(package)
     });

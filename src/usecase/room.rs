@@ -1,6 +1,7 @@
 //! Room for packages: what is taken in, before a byte of it is read, and what is kept back so that the server itself never
 //! runs out.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -23,6 +24,15 @@ pub enum Refusal {
     TooLarge(ByteSize),
     /// There is no room; the sentence says how much there is and what could go.
     NoRoom(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge(limit) => write!(f, "no package may be larger than {limit}"),
+            Self::NoRoom(sentence) => f.write_str(sentence),
+        }
+    }
 }
 
 /// What is taken in and what is not.
@@ -106,6 +116,11 @@ impl Room {
         if let Err(too_large) = self.check_length(missing_bytes) {
             return Ok(Err(too_large));
         }
+        self.admit_many(missing_bytes).await
+    }
+
+    /// The same for several packages, which have so many bytes together.
+    pub async fn admit_many(&self, missing_bytes: u64) -> Result<Result<Promise, Refusal>, StoreError> {
         // Promised first: of two that come at the same time, one sees the other.
         self.forms.promised.fetch_add(missing_bytes, Ordering::Relaxed);
         let promise = Promise { forms: self.forms.clone(), missing_bytes, arrived_bytes: 0 };

@@ -62,8 +62,8 @@ const fn row(method: &'static str, path: &'static str, access: Access, good: u16
 
 /// Written by hand: a new route must be thought about here. Deletions find what is in use (409) and so can be repeated; a
 /// registration to judge or a device to remove is not there (404), nor is an upload, as one would need more room than there is (507); `auth/device`
-/// asks for its signature, a decision for an address, and logging in and claiming for more than nothing (400).
-const MATRIX: [Row; 70] = [
+/// asks for its signature, a decision for an address, and logging in, claiming and bundles for more than nothing (400).
+const MATRIX: [Row; 72] = [
     row("POST", "/api/v1/update/check", TheDevice, 204),
     row("GET", "/local_storage/{name...}", Anybody, 200),
     row("POST", "/api/v1/auth/device", Anybody, 400),
@@ -101,6 +101,8 @@ const MATRIX: [Row; 70] = [
     row("POST", "/api/tender/v1/uploads/{upload}/package", UPLOADERS, 404),
     row("GET", "/api/tender/v1/packages", READ, 200),
     row("GET", "/api/tender/v1/packages/{package}", READ, 200),
+    row("POST", "/api/tender/v1/bundles", WRITE, 400),
+    row("POST", "/api/tender/v1/bundles/plan", READ, 400),
     row("GET", "/api/tender/v1/registrations", READ, 200),
     row("POST", "/api/tender/v1/registrations/accept", WRITE, 404),
     row("POST", "/api/tender/v1/registrations/reject", WRITE, 404),
@@ -248,6 +250,7 @@ impl Installation {
             }
             (_, "/api/tender/v1/devices/remove") => request.json(&json!({ "devices": [1_000_000] })),
             (_, "/api/tender/v1/devices/{device}/name") => request.json(&json!({ "name": MAC })),
+            (_, "/api/tender/v1/bundles" | "/api/tender/v1/bundles/plan") => request.body("no bundle"),
             (_, "/api/tender/v1/decision") => request.json(&json!({ "metadata": {} })),
             (_, "/api/tender/v1/groups/{group}/preview") => request.json(&json!({})),
             (_, "/oauth/token" | "/oauth/introspect" | "/oauth/revoke") => {

@@ -95,7 +95,7 @@ const RESERVED: &[(&str, &[&str])] = &[
             "cli/",
         ],
     ),
-    ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/health.rs", "cli/why.rs"]),
+    ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/health.rs", "cli/remote.rs"]),
     ("rustls", &["tls.rs", "certificates/"]),
     ("tokio_rustls", &["http/serve/", "app.rs"]),
     ("rcgen", &["certificates/"]),
@@ -107,14 +107,14 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("listenfd", &["service/sockets.rs"]),
     ("argon2", &["auth/password.rs"]),
     ("rpassword", &["cli/user.rs", "cli/passphrase.rs"]),
-    ("ring", &["auth/age.rs"]),
+    ("ring", &["auth/age.rs", "auth/bundle_signature.rs", "tls.rs"]),
     ("scrypt", &["auth/age.rs"]),
     ("if_addrs", &["cli/serve.rs", "certificates/names.rs"]),
     ("clap", &["config/", "cli/"]),
     // What hours mean is decided in one place; zones are found in another, as they may come from files.
     ("jiff", &["domain/hours", "config/hours.rs"]),
     // Files from outside are taken apart in one place, which bounds what they cost.
-    ("tar", &["domain/artifact/", "store/backup/"]),
+    ("tar", &["domain/artifact/", "domain/bundle/", "store/backup/"]),
     ("lzma_rust2", &["domain/artifact/"]),
     ("ruzstd", &["domain/artifact/"]),
     // What is compressed are our own pages.
@@ -124,7 +124,7 @@ const RESERVED: &[(&str, &[&str])] = &[
 /// Words and calls, and the only places that may have them.
 const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
     // Clients read statuses and never decide one.
-    (&["StatusCode"], &["http/", "cli/simulate/", "cli/health.rs", "cli/why.rs"]),
+    (&["StatusCode"], &["http/", "cli/simulate/", "cli/health.rs", "cli/remote.rs"]),
     (&["SystemTime", "::", "now"], &["clock.rs", "cli/simulate/"]),
     // How long a receiver takes is for a person to read. Time-outs of connections, and what holds downloads back, run on tokio's own clock.
     (

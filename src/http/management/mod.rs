@@ -3,6 +3,7 @@
 pub mod admissions;
 pub mod attempts;
 pub mod audit;
+pub mod bundles;
 pub mod decision;
 pub mod device_changes;
 pub mod devices;

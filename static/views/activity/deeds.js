@@ -38,6 +38,12 @@ const DEEDS = {
     "token.grant": ["got a token as", "get a token"],
     "token.revoke": ["revoked", "revoke"],
     "token.introspect": ["looked at", "look at"],
+    "installation.import": ["moved in from a", "move in from a"],
+    "bundle.import": ["imported", "import"],
+    "bundle.export": ["exported", "export"],
+    "bundle.key": ["made a", "make a"],
+    "bundle.trust": ["trusts", "trust"],
+    "bundle.distrust": ["does not trust any more", "distrust"],
 };
 
 /** What came of it: what that is called, its tone as a chip, and what it means. */
