@@ -50,6 +50,7 @@ pub mod domain;
 pub mod http;
 pub mod identity_provider;
 pub mod installation;
+pub mod logging;
 pub mod outbound;
 pub mod store;
 pub mod tls;

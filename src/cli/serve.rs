@@ -1,25 +1,28 @@
 //! `tender serve`: runs the server until it is told to stop.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
 use std::thread::available_parallelism;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::ArgMatches;
 use humantime::format_duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
+use tokio::time::sleep;
 
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, FileOption, ServeOptions, StorageOptions, WebhookOptions};
+use crate::logging::Logging;
 use crate::usecase::claim::CODE_LIFETIME;
 
 /// A gateway has few cores, and each worker costs memory.
 const MAX_WORKERS: usize = 4;
+/// How often the log says which lines it held back.
+const SUPPRESSED_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Arguments of `tender serve`.
 #[derive(clap::Args)]
@@ -42,28 +45,27 @@ pub fn run(arguments: Box<ServeArguments>, matches: Option<&ArgMatches>) -> anyh
         None => options,
     };
     let config = Config::new(storage, options, webhook, &file)?;
-    let stderr = std::io::stderr;
-    let lines =
-        tracing_subscriber::fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr).with_target(false);
-    tracing_subscriber::registry().with(lines).with(config.log.clone()).init();
+    let clock = Clock::system();
+    let logging = Logging::start(config.log_format, config.log.clone(), clock.clone())?;
     tokio::runtime::Builder::new_multi_thread()
         .worker_threads(available_parallelism().map_or(1, usize::from).min(MAX_WORKERS))
         .enable_all()
         .build()?
-        .block_on(serve(config))?;
+        .block_on(serve(config, clock, logging))?;
     Ok(ExitCode::SUCCESS)
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, clock: Clock, logging: Logging) -> anyhow::Result<()> {
     // Before anything is begun, so that a stop at any moment is an orderly one.
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::spawn(tell_what_was_suppressed(logging));
     let listener = TcpListener::bind((config.host.as_str(), config.port))
         .await
         .with_context(|| format!("cannot listen on {}:{}", config.host, config.port))?;
     let data_folder = config.storage.data_folder.clone();
     let public_url = config.public_url.clone();
-    let running = App::start(config, listener, Clock::system()).await?;
+    let running = App::start(config, listener, clock).await?;
     tracing::info!(address = %running.address, data = %data_folder.display(), "serving");
     if let Some(code) = &running.claim_code {
         let base = public_url.unwrap_or_else(|| format!("http://{}", reachable(running.address)));
@@ -98,6 +100,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     }
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Has the log say how often lines were held back, for as long as the program runs.
+async fn tell_what_was_suppressed(logging: Logging) {
+    loop {
+        sleep(SUPPRESSED_INTERVAL).await;
+        logging.write_suppressed();
+    }
 }
 
 /// An address at which others reach a server that listens on `address`: for one that listens everywhere, that of the first

@@ -6,6 +6,7 @@ mod http_url;
 mod identity_provider;
 mod options;
 mod secrets;
+mod watch;
 mod webhooks;
 
 use std::env;
@@ -25,6 +26,7 @@ pub use http_url::HttpUrl;
 pub use identity_provider::IdentityProviderConfig;
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions, WebhookOptions};
+pub use watch::LogFormat;
 pub use webhooks::{WebhookConfig, WebhookLimits};
 
 const DEFAULT_HOST: &str = "127.0.0.1";
@@ -108,6 +110,10 @@ pub struct Config {
     pub scrub: ScrubPlan,
     /// What is logged.
     pub log: Targets,
+    /// How lines of the log look.
+    pub log_format: LogFormat,
+    /// Host and port of a listener for metrics alone.
+    pub metrics_listen: Option<(String, u16)>,
 }
 
 impl StorageConfig {
@@ -158,6 +164,8 @@ impl Config {
             audit_retention: AuditRetention::default(),
             scrub: ScrubPlan::default(),
             log: Targets::new(),
+            log_format: LogFormat::Auto,
+            metrics_listen: None,
         }
     }
 
@@ -220,6 +228,8 @@ impl Config {
             audit_retention: audit_retention(options.audit_age.as_deref(), options.audit_entries)?,
             scrub: scrub_plan(options.scrub_rate.as_deref(), options.scrub_every.as_deref(), scrub_hours)?,
             log: log_levels(options.log.as_deref().unwrap_or(DEFAULT_LOG))?,
+            log_format: watch::log_format(options.log_format.as_deref())?,
+            metrics_listen: options.metrics_listen.as_deref().map(watch::metrics_listen).transpose()?,
         })
     }
 }
@@ -230,11 +240,8 @@ impl ServeOptions {
         match (&self.listen, &self.hostname, self.api_port) {
             (None, None, None) => Ok(None),
             (Some(listen), None, None) => {
-                let split = listen.rsplit_once(':').and_then(|(host, port)| Some((host, port.parse().ok()?)));
-                match split {
-                    Some((host, port)) if !host.is_empty() => Ok(Some((without_brackets(host), port))),
-                    _ => refuse(format!("listen = \"{listen}\" is not an address and port, such as 0.0.0.0:5000")),
-                }
+                let wrong = || format!("listen = \"{listen}\" is not an address and port, such as 0.0.0.0:5000");
+                host_and_port(listen).map_or_else(|| refuse(wrong()), |address| Ok(Some(address)))
             }
             (Some(_), _, _) => {
                 refuse("both listen and hostname or api_port (RDFM_HOSTNAME, RDFM_API_PORT) are given: give one form")
@@ -245,6 +252,12 @@ impl ServeOptions {
             }
         }
     }
+}
+
+/// Where to listen, as one text.
+fn host_and_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
+    Some((without_brackets(host), port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
 }
 
 fn without_brackets(host: &str) -> String {

@@ -115,6 +115,12 @@ pub struct ServeOptions {
     /// What to log: error, warn, info, debug or trace, also for a part, such as info,tender::store=debug [default: info]
     #[arg(long, env = "TENDER_LOG", value_name = "LEVELS")]
     pub(super) log: Option<String>,
+    /// How lines of the log look: auto (as suits what stderr is), text, json or journal [default: auto]
+    #[arg(long, env = "TENDER_LOG_FORMAT", value_name = "FORM")]
+    pub(super) log_format: Option<String>,
+    /// Address to serve /metrics on without authentication, and nothing else, such as 127.0.0.1:9500 [default: none]
+    #[arg(long, env = "TENDER_METRICS_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) metrics_listen: Option<String>,
 }
 
 /// Where events are sent: options of `tender serve` and `tender webhook`. Field names are the keys of the file.
@@ -236,6 +242,8 @@ impl ServeOptions {
             scrub_hours: self.scrub_hours.or(other.scrub_hours),
             time_zone: self.time_zone.or(other.time_zone),
             log: self.log.or(other.log),
+            log_format: self.log_format.or(other.log_format),
+            metrics_listen: self.metrics_listen.or(other.metrics_listen),
         }
     }
 }
