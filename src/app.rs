@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::delivery::{self, DeliveryError};
 use crate::domain::AuditRetention;
 use crate::http::serve::{Limits, serve};
-use crate::http::{Addresses, Api, Downloads, EventStreams, route};
+use crate::http::{Addresses, Api, Downloads, EventStreams, Traffic, metrics_route, route};
 use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
 use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept, attempts};
@@ -39,6 +39,10 @@ const PRESENCE_INTERVAL: Duration = Duration::from_secs(30);
 const TELL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often there is a look whether something is wrong with the server.
 const WATCH_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the log says how many requests there were that are no news.
+const ROUTINE_INTERVAL: Duration = Duration::from_secs(60);
+/// Connections of a listener for metrics alone: those who watch are few.
+const METRICS_CONNECTIONS: usize = 16;
 /// How often it is tried whether the disk takes writes again, while it takes none.
 const WRITE_TRIAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How often there is a look for uploads that nobody goes on with.
@@ -70,6 +74,9 @@ pub enum StartError {
     /// No claim code could be made.
     #[error(transparent)]
     Claim(#[from] LoginError),
+    /// There can be no listener for metrics.
+    #[error("cannot listen on metrics_listen: {0}")]
+    MetricsListener(#[source] std::io::Error),
     /// The listener is not usable.
     #[error("listening: {0}")]
     Listener(#[from] std::io::Error),
@@ -79,6 +86,8 @@ pub enum StartError {
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Where it serves metrics alone, if it does.
+    pub metrics_address: Option<SocketAddr>,
     /// What makes somebody the first administrator, if there is none; to be printed.
     pub claim_code: Option<Credential>,
     shutdown: CancellationToken,
@@ -150,6 +159,13 @@ impl App {
             ..unconfigured
         });
         let address = listener.local_addr()?;
+        let metrics_listener = match &config.metrics_listen {
+            Some((host, port)) => {
+                Some(TcpListener::bind((host.as_str(), *port)).await.map_err(StartError::MetricsListener)?)
+            }
+            None => None,
+        };
+        let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let limits = Limits::new(config.max_connections, config.drain_timeout);
         let hurry = CancellationToken::new();
         let retention = config.audit_retention;
@@ -164,19 +180,25 @@ impl App {
         let telling = every(TELL_INTERVAL, shutdown.clone(), move || tell(heard.clone(), told.clone()));
         let watching = every(WATCH_INTERVAL, shutdown.clone(), move || watch_concerns(watch.clone(), watched.clone()));
         let mut tasks = vec![
-            tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), hurry.clone())),
+            tokio::spawn(serve(listener, route(&api), api.traffic.clone(), limits, shutdown.clone(), hurry.clone())),
             tokio::spawn(saving),
             tokio::spawn(trying),
             tokio::spawn(expiring),
             tokio::spawn(pruning),
             tokio::spawn(telling),
             tokio::spawn(watching),
+            tokio::spawn(tell_routine(api.traffic.clone(), shutdown.clone())),
             tokio::spawn(sweep_packages(store.clone(), swept_packages, shutdown.clone())),
             tokio::spawn(scrub(scrubber, shutdown.clone())),
         ];
+        if let Some(listener) = metrics_listener {
+            let limits = Limits::new(METRICS_CONNECTIONS, config.drain_timeout);
+            let (route, traffic) = (metrics_route(&api), api.traffic.clone());
+            tasks.push(tokio::spawn(serve(listener, route, traffic, limits, shutdown.clone(), hurry.clone())));
+        }
         tasks.extend(couriers.into_iter().map(|courier| tokio::spawn(courier.run(shutdown.clone()))));
         let claim_code = offer.map(|(_, code)| code);
-        Ok(Running { address, claim_code, shutdown, hurry, tasks, store, tracker, _locks: locks })
+        Ok(Running { address, metrics_address, claim_code, shutdown, hurry, tasks, store, tracker, _locks: locks })
     }
 }
 
@@ -219,6 +241,14 @@ async fn tell(store: Store, tracker: Arc<Tracker>) {
     if let Err(error) = tracker.tell().await {
         tracing::warn!(%error, "could not queue events; will try again");
     }
+}
+
+/// Logs once a minute, and at the end, how many requests there were that are no news.
+async fn tell_routine(traffic: Arc<Traffic>, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(sleep(ROUTINE_INTERVAL)).await.is_some() {
+        traffic.tell_routine();
+    }
+    traffic.tell_routine();
 }
 
 /// Tells others what is wrong with the server.

@@ -67,6 +67,9 @@ async fn serve(config: Config, clock: Clock, logging: Logging) -> anyhow::Result
     let public_url = config.public_url.clone();
     let running = App::start(config, listener, clock).await?;
     tracing::info!(address = %running.address, data = %data_folder.display(), "serving");
+    if let Some(address) = running.metrics_address {
+        tracing::info!(%address, "serving metrics to everybody who asks there");
+    }
     if let Some(code) = &running.claim_code {
         let base = public_url.unwrap_or_else(|| format!("http://{}", reachable(running.address)));
         // The code stands in the fragment, which browsers keep to themselves; and not in the log, which may be sent elsewhere.

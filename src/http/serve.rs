@@ -22,8 +22,10 @@ use warp::http::uri::PathAndQuery;
 
 use super::connection::{Connection, StallLimit};
 use super::endpoint::Route;
+use super::exchange::Exchange;
 use super::request::{Arrival, RequestTarget};
 use super::sendfile::{Segments, SendfileSocket};
+use super::traffic::Traffic;
 
 /// The most that is kept of a connection's input: bounds the request's head and the pieces of a body.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -51,10 +53,11 @@ impl Limits {
 }
 
 /// Serves `route` on `listener` until `shutdown`, then lets what has begun come to its end, unless `hurry` says that there is
-/// no time for it.
+/// no time for it. What passes is counted in `traffic`.
 pub async fn serve(
     listener: TcpListener,
     route: Route,
+    traffic: Arc<Traffic>,
     limits: Limits,
     shutdown: CancellationToken,
     hurry: CancellationToken,
@@ -68,10 +71,11 @@ pub async fn serve(
             accepted = accept(&listener, &places) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let connection = serve_connection(stream, peer, route.clone(), limits, shutdown.clone());
+        let connection = serve_connection(stream, peer, route.clone(), traffic.clone(), limits, shutdown.clone());
+        let present = traffic.connections.enter();
         let give_up = give_up.clone();
         connections.spawn(async move {
-            let _place = place;
+            let (_place, _present) = (place, present);
             give_up.run_until_cancelled(connection).await;
         });
     }
@@ -104,6 +108,7 @@ async fn serve_connection(
     stream: TcpStream,
     peer: SocketAddr,
     route: Route,
+    traffic: Arc<Traffic>,
     limits: Limits,
     shutdown: CancellationToken,
 ) {
@@ -119,9 +124,12 @@ async fn serve_connection(
             *request.uri_mut() = uri;
         }
         let target = RequestTarget(request.uri().clone());
-        request.extensions_mut().insert(Arrival { target, connection, segments: segments.clone() });
+        let exchange =
+            Exchange::begin(traffic.clone(), request.method().clone(), target.clone(), request.headers(), peer);
+        let record = exchange.record();
+        request.extensions_mut().insert(Arrival { target, connection, segments: segments.clone(), record });
         let reply = filters.call(request);
-        async move { Ok::<_, Infallible>(reply.await.unwrap_or_else(|never| match never {})) }
+        async move { Ok::<_, Infallible>(exchange.answer(reply.await.unwrap_or_else(|never| match never {}))) }
     });
     let mut builder = http1::Builder::new();
     builder.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(BUFFER_BYTES);

@@ -57,8 +57,8 @@ pub use folder::{DataFolder, InstanceLock};
 pub use inspection::{Inspection, Look, Opening, Sighting, Step, Verdict};
 pub use presence::{Assignment, DeviceNews, Presence, Utterance};
 pub use resumable::{Progress, ResumableFile};
-pub use space::Space;
-pub use writer::{Change, Generations, WriteTx};
+pub use space::{DatabaseSize, Space};
+pub use writer::{Change, Generations, WriteCounts, WriteTx};
 
 use crate::clock::Clock;
 use crate::domain::Timestamp;
@@ -255,6 +255,16 @@ impl Store {
     /// When writes began to fail; `None` while they succeed.
     pub fn writes_fail_since(&self) -> Option<Timestamp> {
         self.writer.health().failing_since()
+    }
+
+    /// What was written since the start.
+    pub fn write_counts(&self) -> &WriteCounts {
+        self.writer.health().counts()
+    }
+
+    /// How many writes wait for the writer.
+    pub async fn waiting_writes(&self) -> usize {
+        self.writer.waiting().await
     }
 
     /// Where writes fail, tries whether they still do. Writes nothing otherwise.

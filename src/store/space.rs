@@ -1,5 +1,8 @@
-//! How much room there is on the file system of the packages.
+//! How much room there is on the file system of the packages, and how much the database takes.
 
+use std::fs;
+
+use rusqlite::Connection;
 use rustix::fs::statvfs;
 
 use super::StoreError;
@@ -20,5 +23,25 @@ impl PackageFolder {
         let found = statvfs(self.root()).map_err(|error| StoreError::file(self.root(), error.into()))?;
         let bytes = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         Ok(Space { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) })
+    }
+}
+
+/// How long the files of a database are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatabaseSize {
+    /// The database alone.
+    pub database_bytes: u64,
+    /// Its write-ahead log.
+    pub wal_bytes: u64,
+}
+
+impl DatabaseSize {
+    /// That of the database of a connection. Blocks, for microseconds. What is not there has no bytes.
+    pub fn of(connection: &Connection) -> Self {
+        let length = |suffix: &str| {
+            let path = connection.path().map(|path| format!("{path}{suffix}"));
+            path.and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
+        };
+        Self { database_bytes: length(""), wal_bytes: length("-wal") }
     }
 }

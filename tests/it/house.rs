@@ -14,10 +14,12 @@ use reader::Source;
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("clock", &["domain"]),
+    ("count", &[]),
+    ("machine", &[]),
     ("auth", &["domain"]),
-    ("store", &["domain", "clock"]),
-    ("usecase", &["domain", "auth", "store"]),
-    ("http", &["domain", "auth", "clock", "identity_provider", "store", "usecase"]),
+    ("store", &["domain", "clock", "count"]),
+    ("usecase", &["domain", "auth", "count", "store"]),
+    ("http", &["domain", "auth", "clock", "count", "identity_provider", "machine", "store", "usecase"]),
     ("config", &["domain", "auth"]),
     ("logging", &["clock", "config"]),
     ("tls", &[]),
@@ -53,6 +55,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "http",
             "installation",
             "logging",
+            "machine",
             "store",
             "tls",
             "usecase",
@@ -67,13 +70,13 @@ const ARROWS: &[(&str, &[&str])] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     ("warp", &["http/"]),
     // The fake server of the simulated fleet's tests is hyper's.
-    ("hyper", &["http/serve.rs", "cli/simulate/tests.rs"]),
+    ("hyper", &["http/serve.rs", "http/exchange.rs", "cli/simulate/tests.rs"]),
     ("rusqlite", &["store/"]),
     ("rusqlite_migration", &["store/"]),
     ("r2d2", &["store/"]),
     ("r2d2_sqlite", &["store/"]),
     // Configuration and commands read files that a person names.
-    ("std::fs", &["store/", "config/", "cli/"]),
+    ("std::fs", &["store/", "config/", "cli/", "machine.rs"]),
     ("tokio::fs", &[]),
     ("tokio", &["store/", "usecase/", "http/", "identity_provider/", "delivery/", "installation.rs", "app.rs", "cli/"]),
     ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/why.rs"]),
@@ -103,7 +106,15 @@ const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
     // How long a receiver takes is for a person to read. Time-outs of connections, and what holds downloads back, run on tokio's own clock.
     (
         &["Instant", "::", "now"],
-        &["clock.rs", "http/body.rs", "http/connection.rs", "http/device/download/", "cli/simulate/", "cli/webhook.rs"],
+        &[
+            "clock.rs",
+            "http/body.rs",
+            "http/connection.rs",
+            "http/exchange.rs",
+            "http/device/download/",
+            "cli/simulate/",
+            "cli/webhook.rs",
+        ],
     ),
     (&["unsafe"], &[]),
     (&["todo", "!"], &[]),

@@ -1,32 +1,24 @@
-//! `/api/tender/v1/status` and `/metrics`: how the server is, for people and for Prometheus.
+//! `/api/tender/v1/status`: how the server is, for people.
 
 use std::sync::Arc;
 
-use prometheus_client::encoding::text::encode;
-use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::Gauge;
-use prometheus_client::metrics::info::Info;
-use prometheus_client::registry::{Registry, Unit};
 use serde::Serialize;
-use warp::http::header::{CONTENT_TYPE, HeaderValue};
 use warp::reply::Response;
 
 use super::VERSION;
-use crate::domain::{Concern, PackageState};
+use crate::domain::Concern;
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Moment};
 use crate::http::request::Request;
-use crate::usecase::status::{Status, status};
-
-/// OpenMetrics 1.0, section "Overall structure".
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+use crate::usecase::status::status;
 
 #[derive(Serialize)]
 struct StatusReply {
     version: &'static str,
     time: Moment,
+    uptime_seconds: u64,
     concerns: Vec<ConcernReply>,
     packages: PackagesReply,
     storage: StorageReply,
@@ -76,6 +68,7 @@ pub async fn show(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
     Ok(reply::ok(&StatusReply {
         version: VERSION,
         time: Moment(api.store.clock().now()),
+        uptime_seconds: api.traffic.age(api.store.clock().elapsed()).as_secs(),
         concerns: status.concerns.iter().map(ConcernReply::from).collect(),
         packages: PackagesReply {
             whole: status.packages.whole,
@@ -91,71 +84,4 @@ pub async fn show(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
         unfinished_uploads: status.unfinished_uploads,
         pending_registrations: status.pending_registrations,
     })?)
-}
-
-/// `GET /metrics`
-///
-/// - 200: the same in numbers, as OpenMetrics text
-pub async fn metrics(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
-    let status = status(&api.store, &api.room, api.authentication_is_off).await?;
-    let mut text = String::new();
-    encode(&mut text, &registry(&status)).map_err(ApiError::internal)?;
-    let mut response = Response::new(text.into());
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
-    Ok(response)
-}
-
-/// Made anew for each reply: what is told is looked up, not counted.
-fn registry(status: &Status) -> Registry {
-    let mut registry = Registry::with_prefix("tender");
-    registry.register("build", "The program", Info::new([("version", VERSION)]));
-
-    let packages = Family::<[(&str, &str); 1], Gauge>::default();
-    let counts = [
-        (PackageState::Whole, status.packages.whole),
-        (PackageState::Corrupt, status.packages.corrupt),
-        (PackageState::Missing, status.packages.missing),
-    ];
-    for (state, count) in counts {
-        packages.get_or_create(&[("state", state.name())]).set(signed(count));
-    }
-    registry.register("packages", "Packages by what is known about their files", packages);
-
-    let concerns = Family::<[(&str, &str); 1], Gauge>::default();
-    for name in Concern::NAMES {
-        let is_there = status.concerns.iter().any(|concern| concern.name() == name);
-        concerns.get_or_create(&[("name", name)]).set(i64::from(is_there));
-    }
-    registry.register("concerns", "What is wrong with the server: 1 if it is", concerns);
-
-    let [queued, dropped] = [(); 2].map(|()| Family::<[(&str, String); 2], Gauge>::default());
-    for (webhook, number) in status.webhooks.iter().zip(1..) {
-        let labels = [("host", webhook.host.clone()), ("webhook", u32::to_string(&number))];
-        queued.get_or_create(&labels).set(signed(webhook.queued));
-        dropped.get_or_create(&labels).set(signed(webhook.dropped));
-    }
-    registry.register("webhook_events_queued", "Events that wait for a webhook", queued);
-    registry.register("webhook_events_dropped", "Events that a webhook has not got and will not get", dropped);
-
-    let mut gauge = |name: &str, help: &str, unit: Option<Unit>, value: u64| {
-        let gauge: Gauge = Gauge::default();
-        gauge.set(signed(value));
-        match unit {
-            Some(unit) => registry.register_with_unit(name, help, unit, gauge),
-            None => registry.register(name, help, gauge),
-        }
-    };
-    gauge("package_files", "What all packages take", Some(Unit::Bytes), status.package_bytes);
-    if let Some(space) = status.space {
-        gauge("storage_free", "Room for packages", Some(Unit::Bytes), space.free_bytes);
-        gauge("storage_total", "Size of the packages' file system", Some(Unit::Bytes), space.total_bytes);
-    }
-    gauge("storage_reserve", "Room that uploads leave free", Some(Unit::Bytes), status.reserve_bytes);
-    gauge("unfinished_uploads", "Uploads that are no packages yet", None, status.unfinished_uploads as u64);
-    gauge("pending_registrations", "Devices that wait to be accepted", None, status.pending_registrations as u64);
-    registry
-}
-
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
