@@ -395,7 +395,7 @@ mod tests {
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = command();
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 33);
+        assert_eq!(options.len(), 35);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");

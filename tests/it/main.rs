@@ -17,6 +17,8 @@ mod hostile;
 mod house;
 mod identity_provider;
 mod integrity;
+mod logging;
+mod metrics;
 mod oauth;
 mod packages;
 mod process;

@@ -30,7 +30,16 @@ async fn a_healthy_server_has_no_concerns() {
     let status = admin.get("/api/tender/v1/status").await.ok();
     assert_fields(
         &status,
-        &["version", "time", "concerns", "packages", "storage", "unfinished_uploads", "pending_registrations"],
+        &[
+            "version",
+            "time",
+            "uptime_seconds",
+            "concerns",
+            "packages",
+            "storage",
+            "unfinished_uploads",
+            "pending_registrations",
+        ],
     );
     assert_eq!(status["packages"], json!({ "whole": 1, "corrupt": 0, "missing": 0, "bytes": 8 }));
     assert_eq!((&status["concerns"], &status["time"]), (&json!([]), &json!("2027-01-15T08:00:00Z")));

@@ -108,6 +108,12 @@ impl TestServer {
         &self.url
     }
 
+    /// Where the server serves metrics alone, if it does.
+    pub fn metrics_url(&self) -> Option<String> {
+        let running = self.running.as_ref().expect("a server that runs");
+        running.metrics_address.map(|address| format!("http://{address}"))
+    }
+
     /// The server's data folder.
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")

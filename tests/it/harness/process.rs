@@ -87,8 +87,11 @@ impl ServerProcess {
         let log = server.log.clone();
         let address = move || {
             let log = log.lock().unwrap();
-            let line = log.iter().find_map(|line| line.split_once("serving address="))?;
-            Some(format!("http://{}", line.1.split(' ').next()?))
+            let told = |line: &str| match serde_json::from_str::<serde_json::Value>(line) {
+                Ok(line) => (line["message"] == "serving").then(|| line["address"].as_str().unwrap().to_owned()),
+                Err(_) => Some(line.split_once("serving address=")?.1.split(' ').next()?.to_owned()),
+            };
+            log.iter().find_map(|line| told(line)).map(|address| format!("http://{address}"))
         };
         eventually("the server serves", || address().is_some() || server.child.try_wait().unwrap().is_some()).await;
         server.url = address().unwrap_or_else(|| panic!("the server did not start: {:?}", server.log()));
