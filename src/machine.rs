@@ -2,6 +2,7 @@
 //! elsewhere nothing is known.
 
 use std::fs;
+use std::io::Read;
 
 /// Memory of this process that is not swapped out, its program's own pages included.
 pub fn resident_memory_bytes() -> Option<u64> {
@@ -13,6 +14,39 @@ pub fn resident_memory_bytes() -> Option<u64> {
 pub fn written_bytes() -> Option<u64> {
     let counts = fs::read_to_string("/proc/self/io").ok()?;
     field(&counts, "write_bytes:")?.parse().ok()
+}
+
+/// What is told of each of these files at most.
+const REPORTED_BYTES: u64 = 64 * 1024;
+/// What the operating system says about the machine and its processes.
+const REPORTED: [&str; 13] = [
+    "/proc/version",
+    "/etc/os-release",
+    "/proc/cpuinfo",
+    "/proc/meminfo",
+    "/proc/loadavg",
+    "/proc/uptime",
+    "/proc/pressure/io",
+    "/proc/mounts",
+    "/proc/diskstats",
+    "/proc/self/limits",
+    "/sys/fs/cgroup/memory.max",
+    "/sys/class/rtc/rtc0/since_epoch",
+    "/etc/timezone",
+];
+
+/// The kernel, processors, memory, disks, clock and limits of this machine, as the operating system tells them; what it does not
+/// tell is left out. For people.
+pub fn report() -> String {
+    let mut report = String::new();
+    for path in REPORTED {
+        let mut text = Vec::new();
+        let reading = fs::File::open(path).and_then(|file| file.take(REPORTED_BYTES).read_to_end(&mut text));
+        if reading.is_ok() {
+            report.push_str(&format!("\n== {path}\n{}", String::from_utf8_lossy(&text)));
+        }
+    }
+    report
 }
 
 /// What stands behind a name at the beginning of a line.

@@ -19,6 +19,13 @@ pub(super) struct Place {
     file: FileOption,
 }
 
+impl Place {
+    /// The options that say which data it is.
+    pub(super) fn into_options(self) -> (StorageOptions, FileOption) {
+        (self.storage, self.file)
+    }
+}
+
 /// What a command needs of the data that it works on.
 #[derive(Clone, Copy)]
 pub(super) enum Need {

@@ -4,9 +4,12 @@
 mod check;
 mod client;
 mod deed;
+mod diagnose;
 mod installation;
+mod remote;
 mod serve;
 mod simulate;
+mod status;
 mod token;
 mod user;
 mod webhook;
@@ -39,6 +42,10 @@ enum Command {
     Simulate(simulate::SimulateArguments),
     /// Compare the database with the package files, also while the server runs
     Check(check::CheckArguments),
+    /// Make a bundle without secrets for whoever is to help, also of what is damaged
+    Diagnose(diagnose::DiagnoseArguments),
+    /// Say how the server and its fleet are; exit code 1 if there is something that a person has to know
+    Status(status::StatusArguments),
     /// Say why a device does not get an update, or which one it gets
     Why(why::WhyArguments),
     /// Create, list and remove the programs that get tokens from the authorization server
@@ -70,6 +77,8 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
         Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Diagnose(arguments) => diagnose::run(arguments),
+        Command::Status(arguments) => status::run(arguments),
         Command::Why(arguments) => why::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),

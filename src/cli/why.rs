@@ -4,23 +4,19 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::anyhow;
 use clap::Args;
-use reqwest::header::AUTHORIZATION;
-use reqwest::{StatusCode, Url};
 use serde_json::Value;
 
 use super::installation::{Need, Place, with_installation};
+use super::remote::ServerOptions;
 use crate::domain::MacAddress;
 use crate::http::DecisionReply;
 use crate::installation::Installation;
-use crate::tls::{Trust, client_config};
 use crate::usecase::explain::{Question, explain_update};
 use crate::usecase::track_progress::Tracker;
 
-const TIMEOUT: Duration = Duration::from_secs(30);
 /// Names and outcomes of links are no longer.
 const COLUMN: usize = 8;
 
@@ -30,13 +26,8 @@ pub struct WhyArguments {
     /// The device's MAC address, in any spelling
     #[arg(value_name = "MAC", value_parser = MacAddress::parse)]
     mac_address: MacAddress,
-    /// Ask the server that runs there, with the token in TENDER_TOKEN (rdfm_admin_ro is enough), instead of reading the data
-    /// folder
-    #[arg(long, value_name = "URL")]
-    server: Option<Url>,
-    /// A management token for --server
-    #[arg(long, value_name = "TOKEN", env = "TENDER_TOKEN", hide_env_values = true)]
-    token: Option<String>,
+    #[command(flatten)]
+    server: ServerOptions,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -46,10 +37,11 @@ pub struct WhyArguments {
 
 /// Prints the explanation. Whatever that is, the exit code is 0 if there is one.
 pub fn run(arguments: WhyArguments) -> anyhow::Result<ExitCode> {
-    let WhyArguments { mac_address, server, token, json, place } = arguments;
-    if let Some(server) = server {
+    let WhyArguments { mac_address, server, json, place } = arguments;
+    if let Some(remote) = server.remote()? {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        print(&runtime.block_on(ask(&server, token, &mac_address))?, json)?;
+        let query = [("mac", mac_address.as_str())];
+        print(&runtime.block_on(remote.get("/api/tender/v1/decision", &query))?, json)?;
         return Ok(ExitCode::SUCCESS);
     }
     with_installation(place, Need::There, async |installation| {
@@ -60,26 +52,6 @@ pub fn run(arguments: WhyArguments) -> anyhow::Result<ExitCode> {
         );
         Ok(())
     })
-}
-
-async fn ask(server: &Url, token: Option<String>, mac_address: &MacAddress) -> anyhow::Result<Value> {
-    let trust = if server.scheme() == "https" { Trust::OperatingSystem } else { Trust::Nobody };
-    let client =
-        reqwest::Client::builder().tls_backend_preconfigured(client_config(trust)?).timeout(TIMEOUT).build()?;
-    let mut url = Url::parse(&format!("{}/api/tender/v1/decision", server.as_str().trim_end_matches('/')))?;
-    url.query_pairs_mut().append_pair("mac", mac_address.as_str());
-    let mut request = client.get(url);
-    if let Some(token) = token {
-        request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-    }
-    let response = request.send().await.with_context(|| format!("cannot ask {server}"))?;
-    let status = response.status();
-    let answer: Value = response.json().await.with_context(|| format!("{server} is no tender server, it seems"))?;
-    if status != StatusCode::OK {
-        let sentence = answer["error"].as_str().unwrap_or("no reason given");
-        bail!("{server} answered {status}: {sentence}");
-    }
-    Ok(answer)
 }
 
 async fn read(installation: &Installation, mac_address: MacAddress) -> anyhow::Result<Value> {

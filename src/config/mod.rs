@@ -1,6 +1,7 @@
 //! The configuration: flags over environment over file, made into one [`Config`] that can work, or refused with one sentence.
 
 mod downloads;
+mod effective;
 mod hours;
 mod http_url;
 mod identity_provider;
@@ -21,6 +22,7 @@ use crate::domain::downloads::DownloadLimits;
 use crate::domain::fleet::DEFAULT_SILENT_AFTER;
 use crate::domain::{AuditRetention, ByteSize, DownloadUrls, LocalHours, ScrubPlan, StorageLimits};
 use downloads::download_limits;
+pub use effective::effective_options;
 use hours::{local_hours, time_zone};
 pub use http_url::HttpUrl;
 pub use identity_provider::IdentityProviderConfig;

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use clap::builder::BoolishValueParser;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{ConfigError, refuse};
 use crate::domain::Hours;
 
 /// Where everything is kept: options of every command. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Deserialize, Serialize)]
 pub struct StorageOptions {
     /// Folder for the database, the packages and the secret [default: $STATE_DIRECTORY, else ./tender-data]
     #[arg(long, env = "TENDER_DATA_DIR", value_name = "DIR")]
@@ -31,7 +31,7 @@ pub struct StorageOptions {
 }
 
 /// How to serve: options of `tender serve`. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Deserialize, Serialize)]
 pub struct ServeOptions {
     /// Address to listen on [default: 127.0.0.1:5000]
     #[arg(long, env = "TENDER_LISTEN", value_name = "ADDR:PORT")]
@@ -124,7 +124,7 @@ pub struct ServeOptions {
 }
 
 /// Where events are sent: options of `tender serve` and `tender webhook`. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Deserialize, Serialize)]
 pub struct WebhookOptions {
     /// Address to which events are sent; the file may have more, as a list of webhooks
     #[arg(long, env = "TENDER_WEBHOOK", value_name = "URL")]
@@ -151,7 +151,7 @@ impl FileOption {
 }
 
 /// All options that a file may hold.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(super) struct FileContents {
     #[serde(flatten)]
     pub(super) storage: StorageOptions,
@@ -170,16 +170,21 @@ pub(super) struct FileContents {
 }
 
 /// The rates of downloads in some hours; what is left out is as usual.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DownloadHours {
+    #[serde(serialize_with = "as_text")]
     pub(super) hours: Hours,
     pub(super) rate: Option<String>,
     pub(super) rate_device: Option<String>,
 }
 
+fn as_text<S: Serializer>(hours: &Hours, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(hours)
+}
+
 /// A webhook of the file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookEntry {
     pub(super) url: String,

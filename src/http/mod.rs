@@ -64,6 +64,7 @@ use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, 
 pub use host::Addresses;
 pub use management::decision::DecisionReply;
 pub use management::events::EventStreams;
+pub use management::status::StatusReply;
 use management::{
     admissions, attempts, audit, decision, device_changes, devices, events, fleet, group_overview, groups, metrics,
     package_overview, packages, preview, registrations, rollouts, session, status, tus, uploads, webhooks,

@@ -44,4 +44,9 @@ impl DatabaseSize {
         };
         Self { database_bytes: length(""), wal_bytes: length("-wal") }
     }
+
+    /// All of it.
+    pub fn total_bytes(self) -> u64 {
+        self.database_bytes.saturating_add(self.wal_bytes)
+    }
 }

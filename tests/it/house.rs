@@ -79,7 +79,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("std::fs", &["store/", "config/", "cli/", "machine.rs"]),
     ("tokio::fs", &[]),
     ("tokio", &["store/", "usecase/", "http/", "identity_provider/", "delivery/", "installation.rs", "app.rs", "cli/"]),
-    ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/why.rs"]),
+    ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/remote.rs"]),
     ("rustls", &["tls.rs"]),
     ("rustls_platform_verifier", &["tls.rs"]),
     // Calls of the operating system that std lacks.
@@ -91,17 +91,17 @@ const RESERVED: &[(&str, &[&str])] = &[
     // What hours mean is decided in one place; zones are found in another, as they may come from files.
     ("jiff", &["domain/hours", "config/hours.rs"]),
     // Files from outside are taken apart in one place, which bounds what they cost.
-    ("tar", &["domain/artifact/"]),
+    ("tar", &["domain/artifact/", "cli/diagnose/"]),
     ("lzma_rust2", &["domain/artifact/"]),
     ("ruzstd", &["domain/artifact/"]),
-    // What is compressed are our own pages.
-    ("flate2", &["domain/artifact/", "http/assets.rs"]),
+    // What is compressed are our own pages and bundles.
+    ("flate2", &["domain/artifact/", "http/assets.rs", "cli/diagnose/"]),
 ];
 
 /// Words and calls, and the only places that may have them.
 const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
     // Clients read statuses and never decide one.
-    (&["StatusCode"], &["http/", "cli/simulate/", "cli/why.rs"]),
+    (&["StatusCode"], &["http/", "cli/simulate/", "cli/remote.rs"]),
     (&["SystemTime", "::", "now"], &["clock.rs", "cli/simulate/"]),
     // How long a receiver takes is for a person to read. Time-outs of connections, and what holds downloads back, run on tokio's own clock.
     (

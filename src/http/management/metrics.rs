@@ -142,10 +142,10 @@ async fn put_machine(page: &mut Page, api: &Api) -> Result<(), ApiError> {
         let process = (machine::resident_memory_bytes(), machine::written_bytes());
         Ok::<_, StoreError>((DatabaseSize::of(connection), process))
     });
-    let (DatabaseSize { database_bytes, wal_bytes }, (memory, written)) = looking.await?;
+    let (size, (memory, written)) = looking.await?;
     let help = "What the database takes, its write-ahead log included";
-    page.level("database", help, Some(Unit::Bytes), database_bytes + wal_bytes);
-    page.level("database_wal", "What its write-ahead log takes", Some(Unit::Bytes), wal_bytes);
+    page.level("database", help, Some(Unit::Bytes), size.total_bytes());
+    page.level("database_wal", "What its write-ahead log takes", Some(Unit::Bytes), size.wal_bytes);
     if let Some(memory) = memory {
         page.level("resident_memory", "Memory of the process", Some(Unit::Bytes), memory);
     }

@@ -1,24 +1,27 @@
 //! `/api/tender/v1/status`: how the server is, for people.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::Serialize;
 use warp::reply::Response;
 
 use super::VERSION;
-use crate::domain::Concern;
+use crate::domain::{Concern, Timestamp};
 use crate::http::Api;
 use crate::http::error::ApiError;
 use crate::http::guard::Operator;
 use crate::http::reply::{self, Moment};
 use crate::http::request::Request;
-use crate::usecase::status::status;
+use crate::usecase::status::{Status, status};
 
+/// How the server is, on the wire.
 #[derive(Serialize)]
-struct StatusReply {
+pub struct StatusReply {
     version: &'static str,
     time: Moment,
-    uptime_seconds: u64,
+    /// `null` where no server was asked.
+    uptime_seconds: Option<u64>,
     concerns: Vec<ConcernReply>,
     packages: PackagesReply,
     storage: StorageReply,
@@ -50,6 +53,31 @@ struct StorageReply {
     reserve: u64,
 }
 
+impl StatusReply {
+    /// How it is at `now`, if it has run for `uptime`.
+    pub fn new(status: &Status, now: Timestamp, uptime: Option<Duration>) -> Self {
+        Self {
+            version: VERSION,
+            time: Moment(now),
+            uptime_seconds: uptime.map(|uptime| uptime.as_secs()),
+            concerns: status.concerns.iter().map(ConcernReply::from).collect(),
+            packages: PackagesReply {
+                whole: status.packages.whole,
+                corrupt: status.packages.corrupt,
+                missing: status.packages.missing,
+                bytes: status.package_bytes,
+            },
+            storage: StorageReply {
+                free: status.space.map(|space| space.free_bytes),
+                total: status.space.map(|space| space.total_bytes),
+                reserve: status.reserve_bytes,
+            },
+            unfinished_uploads: status.unfinished_uploads,
+            pending_registrations: status.pending_registrations,
+        }
+    }
+}
+
 impl From<&Concern> for ConcernReply {
     fn from(concern: &Concern) -> Self {
         let since = match concern {
@@ -65,23 +93,6 @@ impl From<&Concern> for ConcernReply {
 /// - 200: how the server is, and in `concerns` what a person has to know: nothing is wrong if that is empty
 pub async fn show(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Response, ApiError> {
     let status = status(&api.store, &api.room, api.authentication_is_off).await?;
-    Ok(reply::ok(&StatusReply {
-        version: VERSION,
-        time: Moment(api.store.clock().now()),
-        uptime_seconds: api.traffic.age(api.store.clock().elapsed()).as_secs(),
-        concerns: status.concerns.iter().map(ConcernReply::from).collect(),
-        packages: PackagesReply {
-            whole: status.packages.whole,
-            corrupt: status.packages.corrupt,
-            missing: status.packages.missing,
-            bytes: status.package_bytes,
-        },
-        storage: StorageReply {
-            free: status.space.map(|space| space.free_bytes),
-            total: status.space.map(|space| space.total_bytes),
-            reserve: status.reserve_bytes,
-        },
-        unfinished_uploads: status.unfinished_uploads,
-        pending_registrations: status.pending_registrations,
-    })?)
+    let clock = api.store.clock();
+    Ok(reply::ok(&StatusReply::new(&status, clock.now(), Some(api.traffic.age(clock.elapsed()))))?)
 }
