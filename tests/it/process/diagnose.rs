@@ -141,7 +141,7 @@ async fn the_bundle_of_a_server_that_runs_has_what_helps_and_no_secret() {
     let session: Vec<u8> = database.query_row("SELECT token_hash FROM sessions", [], |row| row.get(0)).unwrap();
     let session: String = session.iter().map(|byte| format!("{byte:02x}")).collect();
     let device_token = device.token.clone().unwrap();
-    let cookie = browser.cookie().expect("a session");
+    let cookie = browser.cookies.values().next().expect("a session").clone();
     let mut secrets = PLANTED.to_vec();
     secrets.extend([&*token, &*device_token, &*session, &*cookie, &*hash, password, "planted-private-key"]);
     secrets.extend(["contents of a package", client["client_secret"].as_str().unwrap()]);
@@ -178,7 +178,8 @@ async fn what_is_broken_is_told_and_does_not_keep_the_bundle_from_being_made() {
     let damaged = 4096.min(bytes.len() / 2);
     bytes[damaged..].fill(0xa5);
     fs::write(&path, &bytes).unwrap();
-    let diagnose = |file: &str| run(folder.path(), ["diagnose", file, "--data-dir", "data", "--server", "http://127.0.0.1:1"]);
+    let diagnose =
+        |file: &str| run(folder.path(), ["diagnose", file, "--data-dir", "data", "--server", "http://127.0.0.1:1"]);
     assert_success(&diagnose("damaged"));
     let files = unpack(&folder.path().join("damaged"));
     assert_eq!(files.keys().collect::<Vec<_>>(), NAMES);
