@@ -94,7 +94,7 @@ where
     let (deed, error) = match guard.admit(&api, &request.head).await {
         Ok(caller) => {
             if let Some(who) = guard.who(&caller) {
-                record.is_by(who);
+                record.note_who(who);
             }
             let deed = guard.deed(&caller);
             match handler(api.clone(), caller, parameter, request).await {
@@ -104,7 +104,7 @@ where
         }
         Err(Refusal { error, deed }) => {
             if let Some(deed) = &deed {
-                record.is_by(Who::Actor(deed.actor.clone()));
+                record.note_who(Who::Actor(deed.actor.clone()));
             }
             (deed, request.body.refuse(error).await)
         }
@@ -119,7 +119,7 @@ where
 /// The reply to the client, and the reason for the log.
 fn refuse(record: &RequestRecord, error: ApiError) -> Response {
     if let Some(cause) = error.cause() {
-        record.failed(cause);
+        record.note_cause(cause);
     }
     error.into_response()
 }

@@ -87,17 +87,17 @@ impl RequestRecord {
     }
 
     /// It is known who made it.
-    pub fn is_by(&self, who: Who) {
+    pub fn note_who(&self, who: Who) {
         let _ = self.who.set(who);
     }
 
     /// It failed, and only the log is to know why.
-    pub fn failed(&self, cause: String) {
+    pub fn note_cause(&self, cause: String) {
         let _ = self.cause.set(cause);
     }
 
     /// Its reply is a package, or a part of one.
-    pub fn is_download(&self) {
+    pub fn note_download(&self) {
         self.is_download.store(true, Relaxed);
     }
 }
@@ -239,7 +239,7 @@ impl Exchange {
             let route = self.route().path;
             match &self.reply {
                 // Of what goes well each device has some: ranges of a package, and the same offer again and again.
-                Some((status, _)) if !status.is_client_error() => format!("{route} {status} {peer}"),
+                Some((status, _)) if status.is_success() => format!("{route} {status} {peer}"),
                 _ => format!("{method} {route} {status}"),
             }
         };

@@ -121,8 +121,8 @@ async fn for_debugging_polling_has_lines_too() {
     admin.accept(&device).await;
     device.authorize().await;
     device.check().await;
-    let line = format!("DEBUG POST /api/v1/update/check 204 request=");
-    eventually("the check is logged", || server.log().contains(&line)).await;
+    let line = "DEBUG POST /api/v1/update/check 204 request=";
+    eventually("the check is logged", || server.log().contains(line)).await;
     assert!(server.log().contains(&format!("who=\"device {MAC}\"")), "{}", server.log());
 }
 

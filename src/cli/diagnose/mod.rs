@@ -5,6 +5,7 @@ mod bundle;
 mod facts;
 mod redact;
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -78,7 +79,7 @@ pub fn run(arguments: DiagnoseArguments) -> anyhow::Result<ExitCode> {
     bundle.add_text("machine.txt", &machine_facts(&folder))?;
     bundle.finish().with_context(|| format!("cannot write {}", file.display()))?;
 
-    println!("{CONTENTS}");
+    writeln!(io::stdout(), "{CONTENTS}")?;
     eprintln!(
         "tender: made {}: it holds no secret, no package and not the database; look through it before you give it to others, as names \
          and addresses are in it",
@@ -99,7 +100,7 @@ async fn ask(server: ServerOptions, options: &Value) -> (anyhow::Result<Value>, 
     let ServerOptions { server, token } = server;
     let named = server.map(|url| url.to_string());
     let url = named.or_else(|| local("listen")).unwrap_or_else(|| format!("http://{USUAL_SERVER}"));
-    let remote = |url: &str, token| anyhow::Ok(Remote::new(url.parse()?, token, PATIENCE)?);
+    let remote = |url: &str, token| Remote::new(url.parse()?, token, PATIENCE);
     let status = async { Ok(serde_json::to_value(Summary::ask(&remote(&url, token.clone())?).await?)?) };
     let open = local("metrics_listen");
     let metrics_url = open.as_deref().unwrap_or(&url);

@@ -30,8 +30,8 @@ impl Redactor {
     }
 
     fn of(secrets: Vec<String>) -> Self {
-        let secrets = secrets.iter().map(|secret| secret.trim()).filter(|secret| secret.len() >= SHORTEST);
-        let mut secrets: Vec<String> = secrets.map(str::to_owned).collect();
+        let secrets = secrets.into_iter().map(|secret| secret.trim().to_owned());
+        let mut secrets: Vec<String> = secrets.filter(|secret| secret.len() >= SHORTEST).collect();
         // Of two secrets, one of which contains the other, all of the longer goes.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         Self(secrets)

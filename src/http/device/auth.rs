@@ -83,7 +83,7 @@ async fn judge(api: &Api, mut request: Request) -> Result<Option<String>, ApiErr
     let result =
         register_device::authorize(&api.store, &api.keys, &api.signature_turns, &api.hold_back, authorization).await?;
     if let Authorization::Granted(_) | Authorization::Pending = result {
-        request.head.record.is_by(who);
+        request.head.record.note_who(who);
     }
     match result {
         Authorization::Granted(token) => Ok(Some(token)),

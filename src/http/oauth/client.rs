@@ -90,7 +90,7 @@ impl ClientCaller {
             }
         };
         let actor = Actor::new(ActorKind::Client, client.name.clone());
-        request.head.record.is_by(Who::Actor(actor.clone()));
+        request.head.record.note_who(Who::Actor(actor.clone()));
         let deed = Deed { actor, address: api.addresses.client_address(&request.head), action };
         Ok(Authenticated { client, deed, form, path: request.head.target.path().to_owned() })
     }
