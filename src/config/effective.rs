@@ -1,9 +1,11 @@
 //! The options that count, as they were given, for whoever is to see them: without anything that is secret.
 
+use std::mem::take;
+
 use clap::{Args, Command, FromArgMatches};
 use serde_json::Value;
 
-use super::options::{FileContents, read_file};
+use super::options::read_file;
 use super::{ConfigError, FileOption, ServeOptions, StorageOptions, WebhookOptions};
 
 /// What stands for what is not shown.
@@ -12,24 +14,22 @@ const HIDDEN: &str = "[hidden]";
 /// Options of a server that takes them from this process' environment, from `storage` and from a file. Of addresses, users and
 /// passwords are left out, and of webhooks and the identity provider all but the host; secrets are in files of their own, whose names alone are shown.
 pub fn effective_options(storage: StorageOptions, file: &FileOption) -> Result<Value, ConfigError> {
-    let contents = read_file(file)?;
+    let mut contents = read_file(file)?;
     let command = WebhookOptions::augment_args(ServeOptions::augment_args(Command::new("tender")));
     let matches = command.try_get_matches_from(["tender"]);
     let matches = matches.map_err(|error| ConfigError(format!("the environment: {}", error.kind())))?;
     let read = |error: clap::Error| ConfigError(format!("the environment: {}", error.kind()));
     let serve = ServeOptions::from_arg_matches(&matches).map_err(read)?;
     let webhook = WebhookOptions::from_arg_matches(&matches).map_err(read)?;
-    let effective = FileContents {
-        storage: storage.or(contents.storage),
-        serve: serve.or(contents.serve),
-        webhook: WebhookOptions {
-            webhook: webhook.webhook.or(contents.webhook.webhook),
-            webhook_secret_file: webhook.webhook_secret_file.or(contents.webhook.webhook_secret_file),
-        },
-        ..contents
+    contents.storage = storage.or(take(&mut contents.storage));
+    contents.serve = serve.or(take(&mut contents.serve));
+    let in_file = take(&mut contents.webhook);
+    contents.webhook = WebhookOptions {
+        webhook: webhook.webhook.or(in_file.webhook),
+        webhook_secret_file: webhook.webhook_secret_file.or(in_file.webhook_secret_file),
     };
     let unreadable = |error: serde_json::Error| ConfigError(format!("the options cannot be shown: {error}"));
-    let mut options = serde_json::to_value(effective).map_err(unreadable)?;
+    let mut options = serde_json::to_value(contents).map_err(unreadable)?;
     hide(&mut options);
     Ok(options)
 }
