@@ -1,32 +1,42 @@
 //! The composition root: makes one running server of a configuration, a listener and a clock. `main` and the tests start the
 //! same thing.
 
+mod pulse;
+mod settings;
+
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
+pub use pulse::Pulse;
+pub use settings::Settings;
+
 use crate::auth::Credential;
+use crate::certificates::{CertificateError, Certificates};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::{self, DeliveryError};
 use crate::domain::AuditRetention;
-use crate::http::serve::{Limits, serve};
+use crate::http::serve::{Limits, Listeners, serve};
 use crate::http::{Addresses, Api, Downloads, EventStreams, Traffic, metrics_route, route};
 use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
 use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept, attempts};
 use crate::usecase::audit_log;
 use crate::usecase::claim;
+use crate::usecase::health::HealthCheck;
 use crate::usecase::log_in::LoginError;
 use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
 use crate::usecase::scrub::Scrubber;
+use crate::usecase::setting::Setting;
 use crate::usecase::survey_fleet::FleetSurvey;
 use crate::usecase::sweep::{mark_incomplete, sweep};
 use crate::usecase::track_progress::Tracker;
@@ -74,9 +84,12 @@ pub enum StartError {
     /// No claim code could be made.
     #[error(transparent)]
     Claim(#[from] LoginError),
-    /// There can be no listener for metrics.
-    #[error("cannot listen on metrics_listen: {0}")]
-    MetricsListener(#[source] std::io::Error),
+    /// There is no certificate to serve HTTPS with.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// Nobody could come.
+    #[error("there is no socket to listen on")]
+    NoListener,
     /// The listener is not usable.
     #[error("listening: {0}")]
     Listener(#[from] std::io::Error),
@@ -84,12 +97,18 @@ pub enum StartError {
 
 /// A server that is being served.
 pub struct Running {
-    /// Where it listens.
+    /// Where it listens; with several listeners, the first.
     pub address: SocketAddr,
+    /// Whether it speaks HTTPS there.
+    pub is_secure: bool,
+    /// Where it speaks plain HTTP beside HTTPS.
+    pub plain_addresses: Vec<SocketAddr>,
     /// Where it serves metrics alone, if it does.
     pub metrics_address: Option<SocketAddr>,
     /// What makes somebody the first administrator, if there is none; to be printed.
     pub claim_code: Option<Credential>,
+    settings: Settings,
+    pulse: Pulse,
     shutdown: CancellationToken,
     hurry: CancellationToken,
     /// What serves, and what is done beside that: each ends with the shutdown.
@@ -104,17 +123,20 @@ pub struct App;
 
 impl App {
     /// Opens the data, clears away what an earlier run was cut off in, and serves.
-    pub async fn start(config: Config, listener: TcpListener, clock: Clock) -> Result<Running, StartError> {
-        let storage = config.storage.clone();
-        let opening = tokio::task::spawn_blocking(move || {
+    pub async fn start(config: Config, listeners: impl Into<Listeners>, clock: Clock) -> Result<Running, StartError> {
+        let mut listeners = listeners.into();
+        let (storage, tls) = (config.storage.clone(), config.tls.clone());
+        let opening = spawn_blocking(move || {
             let folder = Installation::folder(&storage)?;
             let locks = folder
-                .lock_instance()?
+                .lock_instance()
+                .map_err(|error| InstallationError::of_folder(folder.root(), error))?
                 .ok_or_else(|| StartError::AlreadyRunning(folder.root().display().to_string()))?;
             let installation = Installation::open(&folder, storage.secret.as_ref(), clock)?;
-            Ok::<_, StartError>((locks, installation))
+            let certificates = Certificates::open(&tls, &folder, installation.store.clock().clone())?.map(Arc::new);
+            Ok::<_, StartError>((locks, installation, certificates))
         });
-        let (locks, installation) = opening.await.map_err(|_| StoreError::Abandoned)??;
+        let (locks, installation, certificates) = opening.await.map_err(|_| StoreError::Abandoned)??;
         let mut locks = Vec::from(locks);
         locks.push(installation.claim_packages().await?);
         installation.adopt_secret().await?;
@@ -129,7 +151,8 @@ impl App {
         }
 
         let Installation { store, keys, packages } = installation;
-        let scrubber = Scrubber::new(store.clone(), packages.clone(), config.scrub);
+        let scrub_plan = Setting::new(config.scrub);
+        let scrubber = Scrubber::new(store.clone(), packages.clone(), scrub_plan.clone());
         let swept_packages = packages.clone();
         let offer = if config.authentication_is_off { None } else { claim::offer(&store).await? };
         let provider = config.identity_provider.as_ref();
@@ -152,57 +175,95 @@ impl App {
             claim: offer.as_ref().map(|(claim, _)| *claim),
             downloads: Downloads::new(config.downloads, store.clock().clone()),
             event_streams,
+            health: HealthCheck::new(shutdown.clone()),
             addresses: Addresses { public_url: config.public_url, trusted_proxies: config.trusted_proxies },
             download_urls: config.download_urls,
             survey: FleetSurvey::new(store.clone(), planner, tracker.clone(), config.silent_after),
             authentication_is_off: config.authentication_is_off,
             ..unconfigured
         });
-        let address = listener.local_addr()?;
-        let metrics_listener = match &config.metrics_listen {
-            Some((host, port)) => {
-                Some(TcpListener::bind((host.as_str(), *port)).await.map_err(StartError::MetricsListener)?)
-            }
-            None => None,
-        };
+        let (main, plain) = listeners.addresses()?;
+        let address = *main.first().ok_or(StartError::NoListener)?;
+        let tls = certificates.as_ref().map(|certificates| certificates.server_config()).transpose()?;
+        listeners.tls = tls.map(TlsAcceptor::from);
+        let metrics_listener = listeners.metrics.take();
         let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let limits = Limits::new(config.max_connections, config.drain_timeout);
         let hurry = CancellationToken::new();
-        let retention = config.audit_retention;
+        let audit_retention = Setting::new(config.audit_retention);
+        let retention = audit_retention.clone();
         let (saved, pruned, tried) = (store.clone(), store.clone(), store.clone());
         let (kept, stale, told) = (tracker.clone(), tracker.clone(), tracker.clone());
         let (watch, watched) = (Arc::new(ConcernWatch::default()), api.clone());
         let saving = every(PRESENCE_INTERVAL, shutdown.clone(), move || save_news(saved.clone(), kept.clone()));
         let trying = every(WRITE_TRIAL_INTERVAL, shutdown.clone(), move || try_writing_again(tried.clone()));
         let expiring = every(EXPIRE_INTERVAL, shutdown.clone(), move || expire(uploads.clone(), stale.clone()));
-        let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune(pruned.clone(), retention));
+        let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune(pruned.clone(), retention.get()));
         let heard = store.clone();
         let telling = every(TELL_INTERVAL, shutdown.clone(), move || tell(heard.clone(), told.clone()));
         let watching = every(WATCH_INTERVAL, shutdown.clone(), move || watch_concerns(watch.clone(), watched.clone()));
+        let (metrics, traffic) = (metrics_route(&api), api.traffic.clone());
+        let serving = serve(listeners, route(&api), traffic.clone(), limits, shutdown.clone(), hurry.clone());
+        let serving = tokio::spawn(serving);
+        let pulse = Pulse { store: store.clone(), serving: serving.abort_handle() };
+        let is_secure = certificates.is_some();
+        let settings = Settings { api, scrub: scrub_plan, audit_retention, certificates: certificates.clone() };
         let mut tasks = vec![
-            tokio::spawn(serve(listener, route(&api), api.traffic.clone(), limits, shutdown.clone(), hurry.clone())),
+            serving,
             tokio::spawn(saving),
             tokio::spawn(trying),
             tokio::spawn(expiring),
             tokio::spawn(pruning),
             tokio::spawn(telling),
             tokio::spawn(watching),
-            tokio::spawn(tell_routine(api.traffic.clone(), shutdown.clone())),
+            tokio::spawn(tell_routine(traffic.clone(), shutdown.clone())),
             tokio::spawn(sweep_packages(store.clone(), swept_packages, shutdown.clone())),
             tokio::spawn(scrub(scrubber, shutdown.clone())),
         ];
         if let Some(listener) = metrics_listener {
             let limits = Limits::new(METRICS_CONNECTIONS, config.drain_timeout);
-            let (route, traffic) = (metrics_route(&api), api.traffic.clone());
-            tasks.push(tokio::spawn(serve(listener, route, traffic, limits, shutdown.clone(), hurry.clone())));
+            tasks.push(tokio::spawn(serve(listener, metrics, traffic, limits, shutdown.clone(), hurry.clone())));
+        }
+        if let Some(certificates) = certificates {
+            let looking = move || look_at_certificates(certificates.clone());
+            tasks.push(tokio::spawn(every(config.certificate_look.0, shutdown.clone(), looking)));
         }
         tasks.extend(couriers.into_iter().map(|courier| tokio::spawn(courier.run(shutdown.clone()))));
         let claim_code = offer.map(|(_, code)| code);
-        Ok(Running { address, metrics_address, claim_code, shutdown, hurry, tasks, store, tracker, _locks: locks })
+        Ok(Running {
+            address,
+            is_secure,
+            plain_addresses: plain,
+            metrics_address,
+            claim_code,
+            settings,
+            pulse,
+            shutdown,
+            hurry,
+            tasks,
+            store,
+            tracker,
+            _locks: locks,
+        })
     }
 }
 
 impl Running {
+    /// What is spoken at [`Running::address`], as URLs name it.
+    pub const fn scheme(&self) -> &'static str {
+        if self.is_secure { "https" } else { "http" }
+    }
+
+    /// What can be changed while it runs.
+    pub fn settings(&self) -> Settings {
+        self.settings.clone()
+    }
+
+    /// What shows that it is alive.
+    pub fn pulse(&self) -> Pulse {
+        self.pulse.clone()
+    }
+
     /// What makes [`Running::shutdown`] wait for nobody any more, when cancelled.
     pub fn hurry(&self) -> CancellationToken {
         self.hurry.clone()
@@ -255,6 +316,13 @@ async fn tell_routine(traffic: Arc<Traffic>, shutdown: CancellationToken) {
 async fn watch_concerns(watch: Arc<ConcernWatch>, api: Arc<Api>) {
     if let Err(error) = watch.look(&api.store, &api.room, api.authentication_is_off).await {
         tracing::warn!(%error, "could not tell whether something is wrong; will try again");
+    }
+}
+
+/// Takes a certificate that has changed, and renews one that ends.
+async fn look_at_certificates(certificates: Arc<Certificates>) {
+    if let Err(error) = spawn_blocking(move || certificates.look()).await {
+        tracing::error!(%error, "looking at the certificate ended badly");
     }
 }
 

@@ -1,7 +1,7 @@
 //! One installation, opened: the data folder, its database and the keys made from its secret. What every command that
 //! works on stored data begins with, whether or not the server runs.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
@@ -16,6 +16,17 @@ pub enum InstallationError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The data folder is not for whoever runs this.
+    #[error(
+        "the data folder {} cannot be used ({error}): the user who runs tender must be able to write there, so give that \
+         user the folder and all that is in it, or choose another one (--data-dir)", folder.display()
+    )]
+    Forbidden {
+        /// The data folder.
+        folder: PathBuf,
+        /// What was tried in vain.
+        error: StoreError,
+    },
     /// No random bytes for a secret.
     #[error("cannot make a secret: {0}")]
     Random(#[from] getrandom::Error),
@@ -54,6 +65,17 @@ pub enum InstallationError {
     PackagesInUse(PathBuf),
 }
 
+impl InstallationError {
+    /// Why the data folder at `root` cannot be used.
+    pub fn of_folder(root: &Path, error: StoreError) -> Self {
+        if error.is_forbidden() || error.is_read_only() {
+            Self::Forbidden { folder: root.to_owned(), error }
+        } else {
+            Self::Store(error)
+        }
+    }
+}
+
 /// An open installation.
 pub struct Installation {
     /// The database.
@@ -66,8 +88,9 @@ pub struct Installation {
 
 impl Installation {
     /// Makes the folders of an installation.
-    pub fn folder(config: &StorageConfig) -> Result<DataFolder, StoreError> {
+    pub fn folder(config: &StorageConfig) -> Result<DataFolder, InstallationError> {
         DataFolder::create(config.data_folder.clone(), config.database.as_deref(), config.packages.clone())
+            .map_err(|error| InstallationError::of_folder(&config.data_folder, error))
     }
 
     /// The places of an installation that is there, for commands that look without opening it: they change nothing. Blocks.
@@ -98,7 +121,7 @@ impl Installation {
 
     /// Opens an installation; makes the database and the secret if they are missing. Blocks.
     pub fn open(folder: &DataFolder, given: Option<&Secret>, clock: Clock) -> Result<Self, InstallationError> {
-        folder.exclusively(|| {
+        let opening: Result<_, InstallationError> = folder.exclusively(|| {
             let secret = match given {
                 Some(secret) => secret.clone(),
                 None => stored_or_new_secret(folder)?,
@@ -106,6 +129,10 @@ impl Installation {
             let packages = PackageFolder::open(folder.packages())?;
             let store = Store::open(folder.database(), clock)?;
             Ok(Self { store, keys: Keys::new(&secret), packages })
+        });
+        opening.map_err(|error| match error {
+            InstallationError::Store(error) => InstallationError::of_folder(folder.root(), error),
+            other => other,
         })
     }
 

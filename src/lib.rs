@@ -14,9 +14,11 @@
 //! place, and only then known to the database. Later it is read again now and then ([`usecase::scrub`]), as disks forget.
 //!
 //! [`app`] puts all of this together for [`cli`] and for the tests; [`config`] says how, [`installation`] opens the data,
-//! [`clock`] tells the time. People may have their tokens from elsewhere: [`identity_provider`] asks there. What happens is told to
-//! webhooks: [`delivery`] sends there. Both do so by [`outbound`] clients, over [`tls`]. [`logging`] writes what is worth a line,
-//! [`count`] has the numbers of the metrics, and [`machine`] asks the operating system for more.
+//! [`clock`] tells the time. [`service`] is what is between a server and the service manager that started it. People may have
+//! their tokens from elsewhere: [`identity_provider`] asks there. What happens is told to webhooks: [`delivery`] sends there.
+//! Both do so by [`outbound`] clients, over [`tls`]. Where the server speaks HTTPS itself, [`certificates`] looks after what
+//! it shows. [`logging`] writes what is worth a line, [`count`] has the numbers of the metrics, and [`machine`] asks the
+//! operating system for more.
 //!
 //! People log in ([`usecase::log_in`]; the first one with the code that the server printed, [`usecase::claim`]), and programs
 //! get tokens ([`usecase::grant_token`]). Whatever they change is in the audit log ([`store::audit`]), in the same transaction.
@@ -43,6 +45,7 @@
 
 pub mod app;
 pub mod auth;
+pub mod certificates;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -55,6 +58,7 @@ pub mod installation;
 pub mod logging;
 pub mod machine;
 pub mod outbound;
+pub mod service;
 pub mod store;
 pub mod tls;
 pub mod usecase;

@@ -76,7 +76,7 @@ fn of_fleet(fleet: &Fleet, devices: usize, limit: Option<Duration>) -> Vec<Row> 
         });
         times.collect()
     };
-    row("filter by state, anew", None, anew("/api/tender/v1/devices?state=blocked"));
+    row("filter by state, anew", limit, anew("/api/tender/v1/devices?state=blocked"));
     row("overview, anew", None, anew("/api/tender/v1/overview"));
     row("overview, kept", None, (0..ROUNDS).map(|_| ask("/api/tender/v1/overview").1).collect());
     rows

@@ -17,6 +17,11 @@ const CONNECTIONS: usize = 32;
 pub struct Request(Arc<[u8]>);
 
 impl Request {
+    /// All of it.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// `headers` end with a line break each.
     pub fn get(path: &str, headers: &str) -> Self {
         Self(format!("GET {path} HTTP/1.1\r\nHost: 127.0.0.1:5000\r\n{headers}\r\n").into_bytes().into())

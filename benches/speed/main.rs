@@ -26,22 +26,26 @@
 //!   second for ranges of 2 kB (what modems ask for) and 128 kB (RAUC) behind 600 MiB of a package. The yardstick is nginx with
 //!   sendfile and as many worker processes as tender has threads, so that either may use all processors. All files are in the
 //!   page cache. And how much memory 64 slow downloads and 4 uploads take, all at once. Without nginx, only that.
+//! - **handshakes**: a thousand devices that come at once over TLS, each with an update check: full handshakes, and sessions that
+//!   go on. The yardstick is rustls with the same certificate, which answers everything with the same bytes.
 //! - **uploads**: a GiB as a form and as one piece by tus, until it is a package on disk. The yardstick is a bare hyper route that
 //!   writes the same bytes to a file of the same file system and puts them on disk, without a look at them.
 //!
 //! Missing a target is told, and does not fail the run. After `cargo bench --`, `--upload MIB` sets the size of the upload whose
 //! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, preview, fleet, start, memory,
-//! writes, uploads, downloads.
+//! writes, handshakes, uploads, downloads.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot measure ends there and then")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark waits on threads of its own, and asks for the real time")]
 
 mod bare_route;
 mod bare_sink;
+mod bare_tls;
 mod copy;
 mod downloads;
 mod fleet;
 mod fleet_pages;
+mod handshakes;
 mod load;
 mod memory;
 mod nginx;
@@ -81,6 +85,12 @@ fn main() {
         bare_sink::serve(address.parse().unwrap(), folder.as_ref());
         return;
     }
+    if let [first, address, folder] = arguments.as_slice()
+        && first == bare_tls::ARGUMENT
+    {
+        bare_tls::serve(address.parse().unwrap(), folder.as_ref());
+        return;
+    }
     let options = options(&arguments);
     if !options.is_bench {
         println!("nothing is measured by a test run: use `cargo bench`");
@@ -108,6 +118,7 @@ fn main() {
     part("memory", &|| memory::of_fleet(&fleet));
     part("memory", &|| uploads::memory(&fleet, options.upload_mebibytes));
     part("writes", &|| writes::of_one_flush(&fleet));
+    part("handshakes", &|| handshakes::of_all_devices(&fleet));
     part("uploads", &|| uploads::beside_a_bare_sink(&fleet));
     // Last, as its packages are in nobody else's way then.
     part("downloads", &|| downloads::all(&fleet));

@@ -37,6 +37,24 @@ impl Server {
         Self::start(command, address)
     }
 
+    /// The same over TLS, with an authority of its own.
+    pub fn tender_over_tls(data: &Path) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tender"));
+        let address = free_address();
+        command
+            .args(["serve", "--log", "warn", "--tls", "auto", "--listen", &address.to_string(), "--data-dir"])
+            .arg(data);
+        Self::start(command, address)
+    }
+
+    /// The bare TLS acceptor, with the certificate of the server on this data folder.
+    pub fn bare_tls(data: &Path) -> Self {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        let address = free_address();
+        command.args([crate::bare_tls::ARGUMENT, &address.to_string()]).arg(data);
+        Self::start(command, address)
+    }
+
     /// The bare route: this program again, with other arguments.
     pub fn bare_route(reply: &str) -> Self {
         let mut command = Command::new(std::env::current_exe().unwrap());

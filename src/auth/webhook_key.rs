@@ -40,6 +40,14 @@ impl WebhookKey {
     }
 }
 
+impl PartialEq for WebhookKey {
+    /// Keys are the same that sign in the same way.
+    fn eq(&self, other: &Self) -> bool {
+        let signed_nothing = |key: &Self| key.0.clone().finalize();
+        signed_nothing(self) == signed_nothing(other)
+    }
+}
+
 impl fmt::Debug for WebhookKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("WebhookKey(…)")

@@ -11,7 +11,7 @@ use crate::installation::Installation;
 use crate::store::DataFolder;
 
 /// Which data a command works on.
-#[derive(Args)]
+#[derive(Clone, Args)]
 pub(super) struct Place {
     #[command(flatten)]
     storage: StorageOptions,

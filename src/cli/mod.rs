@@ -1,16 +1,19 @@
 //! The command line: one file for each command. Commands print what they are asked for on stdout and everything else on
 //! stderr; exit code 0 is success, 1 failure, 2 a command line or configuration that cannot work.
 
+mod ca;
 mod check;
 mod client;
 mod deed;
 mod diagnose;
+mod health;
 mod installation;
 mod remote;
 mod serve;
 mod simulate;
 mod status;
 mod token;
+mod trust;
 mod user;
 mod webhook;
 mod why;
@@ -21,6 +24,8 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::app::StartError;
+use crate::certificates::CertificateError;
 use crate::config::ConfigError;
 
 const USAGE_EXIT_CODE: u8 = 2;
@@ -40,6 +45,8 @@ enum Command {
     Serve(Box<serve::ServeArguments>),
     /// Run a fleet of simulated devices against a server
     Simulate(simulate::SimulateArguments),
+    /// Say whether the server on this machine is ready: exit code 0 if it is
+    Health(health::HealthArguments),
     /// Compare the database with the package files, also while the server runs
     Check(check::CheckArguments),
     /// Make a bundle without secrets for whoever is to help, also of what is damaged
@@ -48,6 +55,8 @@ enum Command {
     Status(status::StatusArguments),
     /// Say why a device does not get an update, or which one it gets
     Why(why::WhyArguments),
+    /// Show, export and rotate the certificate authority that --tls auto makes
+    Ca(ca::CaArguments),
     /// Create, list and remove the programs that get tokens from the authorization server
     Client(client::ClientArguments),
     /// Make, list and revoke management tokens
@@ -58,6 +67,11 @@ enum Command {
     Webhook(webhook::WebhookArguments),
 }
 
+/// The command line as clap knows it: what manual pages and completions are made from.
+pub fn definition() -> clap::Command {
+    CommandLine::command()
+}
+
 /// Runs what this process' command line says.
 pub fn run() -> ExitCode {
     run_command_line(std::env::args_os())
@@ -65,7 +79,7 @@ pub fn run() -> ExitCode {
 
 /// Runs a command line; its first word is the name of the program.
 pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> ExitCode {
-    let matches = match CommandLine::command().try_get_matches_from(words) {
+    let matches = match definition().try_get_matches_from(words) {
         Ok(matches) => matches,
         Err(error) => return usage(&error),
     };
@@ -76,10 +90,12 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
     let result = match command {
         Command::Serve(arguments) => serve::run(arguments, matches.subcommand_matches("serve")),
         Command::Simulate(arguments) => simulate::run(arguments),
+        Command::Health(arguments) => health::run(arguments, matches.subcommand_matches("health")),
         Command::Check(arguments) => check::run(arguments),
         Command::Diagnose(arguments) => diagnose::run(arguments),
         Command::Status(arguments) => status::run(arguments),
         Command::Why(arguments) => why::run(arguments),
+        Command::Ca(arguments) => ca::run(arguments),
         Command::Client(arguments) => client::run(arguments),
         Command::Token(arguments) => token::run(arguments),
         Command::User(arguments) => user::run(arguments),
@@ -87,8 +103,14 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
     };
     result.unwrap_or_else(|error| {
         eprintln!("tender: {error:#}");
-        if error.is::<ConfigError>() { ExitCode::from(USAGE_EXIT_CODE) } else { ExitCode::FAILURE }
+        if is_wrong_configuration(&error) { ExitCode::from(USAGE_EXIT_CODE) } else { ExitCode::FAILURE }
     })
+}
+
+/// Whether it is for the operator to give the program something else.
+fn is_wrong_configuration(error: &anyhow::Error) -> bool {
+    let certificate = matches!(error.downcast_ref(), Some(StartError::Certificate(CertificateError::Given(_))));
+    certificate || error.is::<ConfigError>()
 }
 
 /// Help as clap writes it; an error as one sentence.

@@ -8,6 +8,7 @@ use reqwest::header::AUTHORIZATION;
 use reqwest::{Client, StatusCode, Url};
 use serde_json::Value;
 
+use super::trust::TrustOption;
 use crate::tls::{Trust, client_config};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -22,6 +23,8 @@ pub(super) struct ServerOptions {
     /// A management token for --server
     #[arg(long, value_name = "TOKEN", env = "TENDER_TOKEN", hide_env_values = true)]
     pub(super) token: Option<String>,
+    #[command(flatten)]
+    pub(super) trust: TrustOption,
 }
 
 /// A server, and what is shown to it.
@@ -34,15 +37,16 @@ pub(super) struct Remote {
 impl ServerOptions {
     /// The server that is named, if one is.
     pub(super) fn remote(self) -> anyhow::Result<Option<Remote>> {
-        let token = self.token;
-        self.server.map(|server| Remote::new(server, token, TIMEOUT)).transpose()
+        let Self { server, token, trust } = self;
+        let Some(server) = server else { return Ok(None) };
+        let trust = trust.trust(server.scheme() == "https")?;
+        Remote::new(server, trust, token, TIMEOUT).map(Some)
     }
 }
 
 impl Remote {
     /// A server that has so long to answer.
-    pub(super) fn new(server: Url, token: Option<String>, patience: Duration) -> anyhow::Result<Self> {
-        let trust = if server.scheme() == "https" { Trust::OperatingSystem } else { Trust::Nobody };
+    pub(super) fn new(server: Url, trust: Trust, token: Option<String>, patience: Duration) -> anyhow::Result<Self> {
         let client = Client::builder().tls_backend_preconfigured(client_config(trust)?).timeout(patience).build()?;
         Ok(Self { server, token, client })
     }

@@ -19,8 +19,8 @@ use crate::domain::fleet::{DEFAULT_SILENT_AFTER, DeviceState};
 use crate::domain::{ByteSize, StorageLimits};
 use crate::http::StatusReply;
 use crate::installation::Installation;
+use crate::store::StoreError;
 use crate::store::attempts::{self, Filter};
-use crate::store::{DatabaseSize, StoreError};
 use crate::usecase::planner::Planner;
 use crate::usecase::room::Room;
 use crate::usecase::status::status;
@@ -51,8 +51,6 @@ pub(super) struct Summary {
     status: Value,
     /// How many devices are how.
     devices: Value,
-    /// What the database takes, its write-ahead log included; `null` if that is not known.
-    database_bytes: Option<u64>,
     /// The last attempts that failed, latest first.
     failures: Vec<Failure>,
 }
@@ -108,9 +106,8 @@ impl Summary {
         }
         failures.sort_by_key(|attempt| std::cmp::Reverse(attempt["id"].as_i64()));
         failures.truncate(FAILURES as usize);
-        let database_bytes = status["database_bytes"].as_u64();
         let failures = failures.iter_mut().map(Failure::of).collect();
-        Ok(Self { status, devices: overview["states"].clone(), database_bytes, failures })
+        Ok(Self { status, devices: overview["states"].clone(), failures })
     }
 
     /// What a data folder says.
@@ -129,9 +126,9 @@ impl Summary {
                 let filter = Filter { outcome: Some(outcome), ..Filter::default() };
                 failures.extend(attempts::page(connection, &filter, FAILURES)?);
             }
-            Ok::<_, StoreError>((DatabaseSize::of(connection), failures))
+            Ok::<_, StoreError>(failures)
         });
-        let (size, mut failures) = reading.await?;
+        let mut failures = reading.await?;
         failures.sort_by_key(|attempt| std::cmp::Reverse(attempt.id));
         let failures = failures.iter().take(FAILURES as usize).map(|attempt| Failure {
             device: attempt.device.0.into(),
@@ -144,7 +141,6 @@ impl Summary {
         Ok(Self {
             status: serde_json::to_value(StatusReply::new(&status, store.clock().now(), None))?,
             devices: Value::Object(devices),
-            database_bytes: Some(size.total_bytes()),
             failures: failures.collect(),
         })
     }
@@ -172,7 +168,7 @@ fn print(summary: &Summary, json: bool) -> anyhow::Result<()> {
     if json {
         return Ok(writeln!(stdout, "{}", serde_json::to_string(summary)?)?);
     }
-    let Summary { status, devices, database_bytes, failures } = summary;
+    let Summary { status, devices, failures } = summary;
     let mut line = |name: &str, text: &str| writeln!(stdout, "{name:COLUMN$}  {text}").context("cannot print");
     let uptime = status["uptime_seconds"].as_u64().map(Duration::from_secs);
     let uptime = uptime.map_or_else(|| "not asked".to_owned(), |uptime| format!("up {}", format_duration(uptime)));
@@ -185,9 +181,7 @@ fn print(summary: &Summary, json: bool) -> anyhow::Result<()> {
     line("uploads", &format!("{} unfinished", status["unfinished_uploads"]))?;
     let [free, total, reserve] = ["free", "total", "reserve"].map(|name| size(&status["storage"][name]));
     line("storage", &format!("{free} free of {total}, of which {reserve} are reserved"))?;
-    if let Some(bytes) = database_bytes {
-        line("database", &ByteSize::from_bytes(*bytes).to_string())?;
-    }
+    line("database", &size(&status["database"]["bytes"]))?;
     for Failure { device, package, from, to, outcome, ended_at } in failures {
         let [from, to, outcome, at] = [from, to, outcome, ended_at].map(text_of);
         line("failure", &format!("{at}  device {device}, package {package}, {from} → {to}: {outcome}"))?;

@@ -5,7 +5,7 @@ use super::{ConfigError, HttpUrl, ServeOptions, refuse};
 use crate::auth::Secret;
 
 /// How tender asks an identity provider about tokens that are not its own (RFC 7662).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct IdentityProviderConfig {
     /// The provider's introspection endpoint.
     pub url: HttpUrl,

@@ -1,5 +1,7 @@
 //! The configuration: flags over environment over file, made into one [`Config`] that can work, or refused with one sentence.
 
+mod address;
+mod difference;
 mod downloads;
 mod effective;
 mod hours;
@@ -7,6 +9,7 @@ mod http_url;
 mod identity_provider;
 mod options;
 mod secrets;
+mod tls;
 mod watch;
 mod webhooks;
 
@@ -21,6 +24,9 @@ use crate::auth::Secret;
 use crate::domain::downloads::DownloadLimits;
 use crate::domain::fleet::DEFAULT_SILENT_AFTER;
 use crate::domain::{AuditRetention, ByteSize, DownloadUrls, LocalHours, ScrubPlan, StorageLimits};
+pub use address::{AddressOptions, host_and_port};
+use address::{DEFAULT_HOST, DEFAULT_PORT};
+pub use difference::Difference;
 use downloads::download_limits;
 pub use effective::effective_options;
 use hours::{local_hours, time_zone};
@@ -28,11 +34,10 @@ pub use http_url::HttpUrl;
 pub use identity_provider::IdentityProviderConfig;
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions, WebhookOptions};
+pub use tls::{LookInterval, TlsConfig, TlsOptions};
 pub use watch::LogFormat;
 pub use webhooks::{WebhookConfig, WebhookLimits};
 
-const DEFAULT_HOST: &str = "127.0.0.1";
-const DEFAULT_PORT: u16 = 5000;
 const DEFAULT_DATA_FOLDER: &str = "tender-data";
 const DEFAULT_CONNECTIONS: usize = 1024;
 /// More than any gateway has file descriptors for.
@@ -57,7 +62,7 @@ fn refuse<T>(sentence: impl Into<String>) -> Result<T, ConfigError> {
 }
 
 /// Where everything is kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct StorageConfig {
     /// The data folder.
     pub data_folder: PathBuf,
@@ -78,6 +83,12 @@ pub struct Config {
     pub host: String,
     /// Port to listen on.
     pub port: u16,
+    /// Whether it speaks HTTPS there.
+    pub tls: TlsConfig,
+    /// Host name or address, and port, for plain HTTP beside HTTPS.
+    pub plain_address: Option<(String, u16)>,
+    /// How often its certificate is looked at.
+    pub certificate_look: LookInterval,
     /// Address for download links, without a slash at its end.
     pub public_url: Option<String>,
     /// Whether download links work for everybody.
@@ -149,6 +160,9 @@ impl Config {
             storage: StorageConfig::in_folder(data_folder),
             host: DEFAULT_HOST.to_owned(),
             port: DEFAULT_PORT,
+            tls: TlsConfig::Off,
+            plain_address: None,
+            certificate_look: LookInterval::default(),
             public_url: None,
             download_urls: DownloadUrls::Public,
             trusted_proxies: Vec::new(),
@@ -174,15 +188,14 @@ impl Config {
     /// Makes sense of the options of `serve`.
     pub fn new(
         storage: StorageOptions,
+        address: AddressOptions,
         serve: ServeOptions,
+        tls: TlsOptions,
         webhook: WebhookOptions,
         file: &FileOption,
     ) -> Result<Self, ConfigError> {
         let contents = read_file(file)?;
-        let (host, port) = match serve.address()? {
-            Some(address) => address,
-            None => contents.serve.address()?.unwrap_or((DEFAULT_HOST.to_owned(), DEFAULT_PORT)),
-        };
+        let (host, port) = address.resolve(&contents.address)?;
         let identity_provider = IdentityProviderConfig::resolve(&serve, &contents.serve)?;
         let options = serve.or(contents.serve);
         let max_connections = options.max_connections.unwrap_or(DEFAULT_CONNECTIONS);
@@ -193,11 +206,16 @@ impl Config {
         let downloads = download_limits(&options, contents.download_hours, max_connections, &zone)?;
         let scrub_hours = options.scrub_hours.as_deref();
         let scrub_hours = scrub_hours.map(|text| local_hours("scrub_hours", text, &zone)).transpose()?;
+        let tls = tls.or(contents.tls);
+        let public_url = options.public_url.as_deref().map(public_url).transpose()?;
         Ok(Self {
             storage: StorageConfig::resolve(storage, contents.storage)?,
             host,
             port,
-            public_url: options.public_url.as_deref().map(public_url).transpose()?,
+            tls: tls.resolve(public_url.as_deref())?,
+            plain_address: tls.plain_listen.as_deref().map(|text| address::parse("plain_listen", text)).transpose()?,
+            certificate_look: LookInterval::default(),
+            public_url,
             download_urls: options.download_urls.as_deref().map_or(Ok(DownloadUrls::Public), download_urls)?,
             trusted_proxies: options
                 .trusted_proxies
@@ -234,36 +252,6 @@ impl Config {
             metrics_listen: options.metrics_listen.as_deref().map(watch::metrics_listen).transpose()?,
         })
     }
-}
-
-impl ServeOptions {
-    /// Host and port to listen on, if anything is said about them.
-    fn address(&self) -> Result<Option<(String, u16)>, ConfigError> {
-        match (&self.listen, &self.hostname, self.api_port) {
-            (None, None, None) => Ok(None),
-            (Some(listen), None, None) => {
-                let wrong = || format!("listen = \"{listen}\" is not an address and port, such as 0.0.0.0:5000");
-                host_and_port(listen).map_or_else(|| refuse(wrong()), |address| Ok(Some(address)))
-            }
-            (Some(_), _, _) => {
-                refuse("both listen and hostname or api_port (RDFM_HOSTNAME, RDFM_API_PORT) are given: give one form")
-            }
-            (None, host, port) => {
-                let host = host.as_deref().map_or_else(|| DEFAULT_HOST.to_owned(), without_brackets);
-                Ok(Some((host, port.unwrap_or(DEFAULT_PORT))))
-            }
-        }
-    }
-}
-
-/// Where to listen, as one text.
-fn host_and_port(text: &str) -> Option<(String, u16)> {
-    let (host, port) = text.rsplit_once(':')?;
-    Some((without_brackets(host), port.parse().ok()?)).filter(|(host, _)| !host.is_empty())
-}
-
-fn without_brackets(host: &str) -> String {
-    host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host).to_owned()
 }
 
 /// The folder that systemd gave, or one in the current folder.
@@ -385,19 +373,26 @@ mod tests {
 
     fn serve(text: &str) -> Result<Config, ConfigError> {
         let contents = parse_file(Path::new("tender.toml"), text)?;
-        Config::new(contents.storage, contents.serve, contents.webhook, &FileOption::default())
+        Config::new(
+            contents.storage,
+            contents.address,
+            contents.serve,
+            contents.tls,
+            contents.webhook,
+            &FileOption::default(),
+        )
     }
 
     fn command() -> Command {
-        let command = StorageOptions::augment_args(Command::new("tender"));
-        WebhookOptions::augment_args(ServeOptions::augment_args(command))
+        let command = AddressOptions::augment_args(StorageOptions::augment_args(Command::new("tender")));
+        WebhookOptions::augment_args(TlsOptions::augment_args(ServeOptions::augment_args(command)))
     }
 
     #[test]
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = command();
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 35);
+        assert_eq!(options.len(), 40);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");
@@ -441,9 +436,11 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), "listen = \"0.0.0.0:80\"\nmax_connections = 7\ndata_dir = \"/file\"").unwrap();
         let option = FileOption::at(file.path());
-        let flags = ServeOptions { api_port: Some(81), ..ServeOptions::default() };
+        let flags = AddressOptions { api_port: Some(81), ..AddressOptions::default() };
         let storage = StorageOptions { data_dir: Some("/flag".into()), ..StorageOptions::default() };
-        let config = Config::new(storage, flags, WebhookOptions::default(), &option).unwrap();
+        let serve = ServeOptions::default();
+        let config =
+            Config::new(storage, flags, serve, TlsOptions::default(), WebhookOptions::default(), &option).unwrap();
         assert_eq!((config.host.as_str(), config.port, config.max_connections), ("127.0.0.1", 81, 7));
         assert_eq!(config.storage.data_folder, Path::new("/flag"));
     }

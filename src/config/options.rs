@@ -5,12 +5,12 @@ use std::fs;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
+use clap::Args;
 use clap::builder::BoolishValueParser;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args};
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{ConfigError, refuse};
+use super::tls::TlsOptions;
+use super::{AddressOptions, ConfigError, refuse};
 use crate::domain::Hours;
 
 /// Where everything is kept: options of every command. Field names are the keys of the file.
@@ -33,15 +33,6 @@ pub struct StorageOptions {
 /// How to serve: options of `tender serve`. Field names are the keys of the file.
 #[derive(Debug, Clone, Default, Args, Deserialize, Serialize)]
 pub struct ServeOptions {
-    /// Address to listen on [default: 127.0.0.1:5000]
-    #[arg(long, env = "TENDER_LISTEN", value_name = "ADDR:PORT")]
-    pub(super) listen: Option<String>,
-    /// Host name or address to listen on, the port apart (the reference server's form of --listen)
-    #[arg(long, env = "RDFM_HOSTNAME", value_name = "HOST")]
-    pub(super) hostname: Option<String>,
-    /// Port to listen on, the host apart (the reference server's form of --listen)
-    #[arg(long, env = "RDFM_API_PORT", value_name = "PORT")]
-    pub(super) api_port: Option<u16>,
     /// Address under which devices reach this server, for download links [default: as each request says]
     #[arg(long, env = "TENDER_PUBLIC_URL", value_name = "URL")]
     pub(super) public_url: Option<String>,
@@ -156,7 +147,11 @@ pub(super) struct FileContents {
     #[serde(flatten)]
     pub(super) storage: StorageOptions,
     #[serde(flatten)]
+    pub(super) address: AddressOptions,
+    #[serde(flatten)]
     pub(super) serve: ServeOptions,
+    #[serde(flatten)]
+    pub(super) tls: TlsOptions,
     #[serde(flatten)]
     pub(super) webhook: WebhookOptions,
     /// More webhooks: these have no flag.
@@ -206,23 +201,9 @@ impl StorageOptions {
 }
 
 impl ServeOptions {
-    /// Lets a flag win over a variable also where two options say the same thing. `matches` are those of `serve`.
-    pub fn prefer_flags(mut self, matches: &ArgMatches) -> Self {
-        let is_flag = |option: &str| matches.value_source(option) == Some(ValueSource::CommandLine);
-        match (is_flag("listen"), is_flag("hostname") || is_flag("api_port")) {
-            (true, false) => (self.hostname, self.api_port) = (None, None),
-            (false, true) => self.listen = None,
-            _ => {}
-        }
-        self
-    }
-
     /// These, and where something is left out, `other`'s.
     pub(super) fn or(self, other: Self) -> Self {
         Self {
-            listen: self.listen.or(other.listen),
-            hostname: self.hostname.or(other.hostname),
-            api_port: self.api_port.or(other.api_port),
             public_url: self.public_url.or(other.public_url),
             download_urls: self.download_urls.or(other.download_urls),
             trusted_proxies: self.trusted_proxies.or(other.trusted_proxies),

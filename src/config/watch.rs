@@ -1,6 +1,6 @@
 //! How the server is watched: the form of its log, and a listener for metrics.
 
-use super::{ConfigError, host_and_port, refuse};
+use super::{ConfigError, address, refuse};
 
 /// What lines of the log look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,8 +26,7 @@ pub(super) fn log_format(text: Option<&str>) -> Result<LogFormat, ConfigError> {
 }
 
 pub(super) fn metrics_listen(text: &str) -> Result<(String, u16), ConfigError> {
-    let sentence = || format!("metrics_listen = \"{text}\" is not an address and port, such as 127.0.0.1:9500");
-    host_and_port(text).map_or_else(|| refuse(sentence()), Ok)
+    address::parse("metrics_listen", text)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ const MOST_WEBHOOKS: usize = 32;
 const MOST_IN_BATCH: u32 = 1000;
 
 /// A webhook: an address that is told of events.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct WebhookConfig {
     /// Where requests go.
     pub url: HttpUrl,

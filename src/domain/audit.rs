@@ -89,6 +89,8 @@ named!(
     RemoveClient = "client.remove",
     /// A client got a new secret.
     RotateSecret = "client.secret",
+    /// Another certificate authority took the place of the one before.
+    RotateAuthority = "authority.rotate",
     /// A token was made on the command line.
     CreateToken = "token.create",
     /// A client asked for a token.

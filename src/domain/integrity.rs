@@ -116,9 +116,8 @@ impl Default for ScrubPlan {
 }
 
 /// Keeps reading down to a rate: says after each piece how long to rest.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Pace {
-    rate: ByteSize,
     owed: Duration,
 }
 
@@ -126,15 +125,10 @@ impl Pace {
     /// Timers count milliseconds: a rest that is much shorter would become one that is much longer.
     const SHORTEST_REST: Duration = Duration::from_millis(10);
 
-    /// For so many bytes in a second; no rate is taken for less than one byte.
-    pub fn new(rate: ByteSize) -> Self {
-        Self { rate, owed: Duration::ZERO }
-    }
-
-    /// How long to rest after having read so many bytes more. The time that reading took is not counted, so the rate is
-    /// never passed; short rests are saved up.
-    pub fn rest_after(&mut self, bytes: u64) -> Duration {
-        self.owed += Duration::from_secs_f64(bytes as f64 / self.rate.bytes().max(1) as f64);
+    /// How long to rest after having read so many bytes more, where so many may be read in a second; no rate is taken for
+    /// less than one byte. The time that reading took is not counted, so the rate is never passed; short rests are saved up.
+    pub fn rest_after(&mut self, bytes: u64, rate: ByteSize) -> Duration {
+        self.owed += Duration::from_secs_f64(bytes as f64 / rate.bytes().max(1) as f64);
         if self.owed < Self::SHORTEST_REST { Duration::ZERO } else { std::mem::take(&mut self.owed) }
     }
 }
@@ -145,8 +139,8 @@ mod tests {
 
     /// How long the rests are after reading a megabyte many times, in pieces of so many bytes.
     fn rests(rate: u64, piece: u64, total: u64) -> Duration {
-        let mut pace = Pace::new(ByteSize::from_bytes(rate));
-        (0..total / piece).map(|_| pace.rest_after(piece)).sum()
+        let mut pace = Pace::default();
+        (0..total / piece).map(|_| pace.rest_after(piece, ByteSize::from_bytes(rate))).sum()
     }
 
     #[test]
@@ -162,10 +156,10 @@ mod tests {
 
     #[test]
     fn rests_are_long_enough_for_a_timer_or_none() {
-        let mut pace = Pace::new(ByteSize::from_bytes(1_000_000));
-        assert_eq!(pace.rest_after(9_000), Duration::ZERO);
-        assert_eq!(pace.rest_after(2_000), Duration::from_millis(11));
-        assert_eq!(pace.rest_after(1_000_000), Duration::from_secs(1));
-        assert_eq!(Pace::new(ByteSize::from_bytes(0)).rest_after(10), Duration::from_secs(10));
+        let (mut pace, rate) = (Pace::default(), ByteSize::from_bytes(1_000_000));
+        assert_eq!(pace.rest_after(9_000, rate), Duration::ZERO);
+        assert_eq!(pace.rest_after(2_000, rate), Duration::from_millis(11));
+        assert_eq!(pace.rest_after(1_000_000, rate), Duration::from_secs(1));
+        assert_eq!(pace.rest_after(10, ByteSize::from_bytes(0)), Duration::from_secs(10));
     }
 }

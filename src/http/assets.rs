@@ -1,11 +1,12 @@
-//! `/` and `/static/…`: the pages, whose files are part of the program.
+//! `/` and `/static/…`: the pages, whose files are part of the program; and how what is part of it is sent.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::io::{self, Read, Write};
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 use flate2::Compression;
+use flate2::read::GzDecoder;
 use flate2::write::GzEncoder;
 use headers::{ETag, HeaderMap, HeaderMapExt, IfNoneMatch};
 use include_dir::{Dir, File, include_dir};
@@ -87,7 +88,7 @@ impl Assets {
 }
 
 /// A file, ready to be sent.
-struct Asset {
+pub struct Asset {
     content_type: String,
     plain: Representation,
     /// `None` if it would not be much smaller.
@@ -112,8 +113,27 @@ impl Asset {
         }
     }
 
+    /// What was compressed when the program was built.
+    ///
+    /// # Errors
+    /// That is no gzip.
+    pub fn of_compressed(content_type: &str, compressed: &'static [u8]) -> io::Result<Self> {
+        let mut plain = Vec::new();
+        GzDecoder::new(compressed).read_to_end(&mut plain)?;
+        Ok(Self {
+            content_type: content_type.to_owned(),
+            plain: Representation::of(plain.into()),
+            compressed: Some(Representation::of(Bytes::from_static(compressed))),
+        })
+    }
+
+    /// The reply to a request for this file, which is to be asked for again each time.
+    pub fn answer(&self, api: &Api, head: &Head) -> Result<Response, ApiError> {
+        self.answer_for(api, head, ASKED_FOR_AGAIN)
+    }
+
     /// The reply to a request for this file.
-    fn answer(&self, api: &Api, head: &Head, cache_control: &'static str) -> Result<Response, ApiError> {
+    fn answer_for(&self, api: &Api, head: &Head, cache_control: &'static str) -> Result<Response, ApiError> {
         let compressed = self.compressed.as_ref().filter(|_| accepts_gzip(&head.headers));
         let chosen = compressed.unwrap_or(&self.plain);
         let entity_tag: ETag = format!("\"{}\"", chosen.sha256).parse().map_err(ApiError::internal)?;
@@ -174,7 +194,7 @@ pub fn prepare() {
 /// - 304: the browser has it (`If-None-Match`)
 pub async fn page(api: Arc<Api>, _: Anonymous, (): (), request: Request) -> Result<Response, ApiError> {
     let page = ASSETS.by_path.get(PAGE).ok_or_else(|| ApiError::internal("the program was built without its page"))?;
-    page.answer(&api, &request.head, ASKED_FOR_AGAIN)
+    page.answer(&api, &request.head)
 }
 
 /// `GET /static/{name...}`, also `HEAD`
@@ -183,7 +203,7 @@ pub async fn page(api: Arc<Api>, _: Anonymous, (): (), request: Request) -> Resu
 /// - 304: the browser has it (`If-None-Match`)
 pub async fn file(api: Arc<Api>, _: Anonymous, name: AssetName, request: Request) -> Result<Response, ApiError> {
     let AssetName(asset, cache_control) = name;
-    asset.answer(&api, &request.head, cache_control)
+    asset.answer_for(&api, &request.head, cache_control)
 }
 
 fn files_below(folder: &'static Dir<'static>) -> Vec<&'static File<'static>> {

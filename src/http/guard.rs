@@ -76,7 +76,7 @@ pub enum Audience {
 #[derive(Clone, Copy)]
 pub struct Public;
 
-/// For downloads: anybody, with a signed address where addresses are signed.
+/// For downloads: anybody, with a signed address where addresses are signed; who may look at all packages needs none.
 #[derive(Clone, Copy)]
 pub struct Downloading;
 
@@ -156,7 +156,7 @@ impl Guard for Public {
 impl Guard for Downloading {
     type Caller = Anonymous;
 
-    /// 403 without a good signature, where addresses are signed.
+    /// 403 without a good signature, where addresses are signed, or credentials that do without.
     async fn admit(&self, api: &Api, head: &Head) -> Result<Anonymous, Refusal> {
         if api.download_urls == DownloadUrls::Public || api.authentication_is_off {
             return Ok(Anonymous);
@@ -165,6 +165,7 @@ impl Guard for Downloading {
         let sentence = match download_url::verify(&api.keys, target.path(), target.query(), clock.now(), clock.steady())
         {
             Verdict::Good => return Ok(Anonymous),
+            Verdict::Unsigned if may_look(api, head).await => return Ok(Anonymous),
             Verdict::Unsigned => "this address is not signed: download from the address that an update check gives",
             Verdict::Forged => "the signature of this address is wrong: use the address as the update check gave it",
             Verdict::Expired => "this address has expired: check for an update again to get a new one",
@@ -341,6 +342,12 @@ impl Guard for InSession {
     fn deed(&self, caller: &SessionHolder) -> Option<Deed> {
         Some(caller.deed.clone())
     }
+}
+
+/// Whether the caller may look at everything.
+async fn may_look(api: &Api, head: &Head) -> bool {
+    let identity = identity::identify(api, head).await;
+    identity.is_ok_and(|identity| identity.scopes.allow(Scope::ReadOnly))
 }
 
 /// Who is about to do what, and what they may do. 403 if another site's page may have caused the request: the browser sends the

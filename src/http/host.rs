@@ -76,7 +76,10 @@ impl Addresses {
 
     /// The host that the client asked for, with its port if that is not the usual one.
     fn host(&self, head: &Head) -> Option<String> {
-        self.forwarded(head).host.or_else(|| head.headers.get(HOST)?.to_str().ok().map(str::to_owned))
+        // HTTP/2 has it in the target, and who writes one in HTTP/1.1 means it (RFC 9112, section 3.2.2).
+        let asked = || head.target.0.authority().map(ToString::to_string);
+        let named = || head.headers.get(HOST)?.to_str().ok().map(str::to_owned);
+        self.forwarded(head).host.or_else(asked).or_else(named)
     }
 
     /// What the nearest proxy says, if it is trusted.

@@ -11,10 +11,12 @@ mod endpoint;
 mod error;
 mod exchange;
 mod guard;
+mod health;
 mod host;
 mod identity;
 mod management;
 mod oauth;
+mod openapi;
 mod range;
 mod reply;
 mod request;
@@ -46,6 +48,7 @@ use crate::store::{PackageFolder, Store};
 use crate::usecase::audit_log::AuditLog;
 use crate::usecase::authenticate_client::Gatekeeper;
 use crate::usecase::claim::Claim;
+use crate::usecase::health::HealthCheck;
 use crate::usecase::hold_back::HoldBack;
 use crate::usecase::log_in::Doorkeeper;
 use crate::usecase::open_packages::OpenPackages;
@@ -111,6 +114,8 @@ pub struct Api {
     pub signature_turns: SignatureTurns,
     /// Who listens to events.
     pub event_streams: EventStreams,
+    /// Whether the server is ready.
+    pub health: HealthCheck,
     /// Under which address clients reach this server.
     pub addresses: Addresses,
     /// Whether packages' addresses are signed.
@@ -151,6 +156,7 @@ impl Api {
             audit: AuditLog::default(),
             signature_turns: SignatureTurns::new(available_parallelism().map_or(1, usize::from)),
             event_streams,
+            health: HealthCheck::new(CancellationToken::new()),
             addresses: Addresses::default(),
             download_urls: DownloadUrls::Public,
             traffic,
@@ -279,10 +285,13 @@ fn resources() -> Vec<Resource> {
         at("/api/tender/v1/devices/{device}/decision", [on(GET, Management(ReadOnly), decision::of_device)]),
         at("/api/tender/v1/groups/{group}/preview", [on(POST, Management(ReadOnly), preview::preview)]),
         at(METRICS, [on(GET, Management(ReadOnly), metrics::show)]),
+        at("/health/live", [on(GET, Public, health::live)]),
+        at("/health/ready", [on(GET, Public, health::ready)]),
         at("/oauth/token", [on(POST, ClientOnly(GrantToken), token::grant)]),
         at("/oauth/introspect", [on(POST, ClientOnly(IntrospectToken), introspection::introspect)]),
         at("/oauth/revoke", [on(POST, ClientOnly(RevokeToken), revocation::revoke)]),
         at("/.well-known/oauth-authorization-server", [on(GET, Public, metadata::show)]),
+        at("/api/openapi.json", [on(GET, Public, openapi::show)]),
         at("/", [on(GET, Public, assets::page)]),
         at("/static/{name...}", [on(GET, Public, assets::file)]),
     ]
@@ -291,6 +300,7 @@ fn resources() -> Vec<Resource> {
 /// The route of all paths, and a JSON 404 for the rest.
 pub fn route(api: &Arc<Api>) -> Route {
     assets::prepare();
+    openapi::prepare();
     any_of(resources(), api)
 }
 

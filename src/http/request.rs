@@ -20,8 +20,8 @@ pub struct Head {
     pub headers: HeaderMap,
     /// The connection that it came on.
     pub connection: Connection,
-    /// What is sent of files on that connection.
-    pub segments: Segments,
+    /// What is sent of files on that connection; `None` where files have to be read.
+    pub segments: Option<Segments>,
     /// What becomes known of it, for the log.
     pub record: Arc<RequestRecord>,
 }
@@ -33,8 +33,8 @@ pub struct Arrival {
     pub target: RequestTarget,
     /// The connection that it came on.
     pub connection: Connection,
-    /// What is sent of files on that connection.
-    pub segments: Segments,
+    /// What is sent of files on that connection; `None` where files have to be read.
+    pub segments: Option<Segments>,
     /// What becomes known of it, for the log.
     pub record: Arc<RequestRecord>,
 }

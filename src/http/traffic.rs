@@ -35,11 +35,13 @@ pub enum Routine {
 }
 
 /// What devices and machines do all the time, and where.
-const ROUTINES: [(&str, Routine); 4] = [
+const ROUTINES: [(&str, Routine); 6] = [
     ("/api/v1/update/check", Routine::Check),
     ("/api/v1/auth/device", Routine::Authorization),
     ("/metrics", Routine::Watch),
     ("/api/tender/v1/status", Routine::Watch),
+    ("/health/live", Routine::Watch),
+    ("/health/ready", Routine::Watch),
 ];
 
 /// What goes through one route.

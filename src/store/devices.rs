@@ -93,11 +93,7 @@ pub fn for_each_report(
     of_group: Option<GroupId>,
     mut visit: impl FnMut(Report<'_>) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    let condition = if of_group.is_some() { "group_id = ?1" } else { "?1 IS NULL" };
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, mac_key, group_id, last_access_at, metadata FROM devices
-         LEFT JOIN device_presence ON device_id = id WHERE {condition} ORDER BY id"
-    ))?;
+    let mut statement = connection.prepare_cached(&reports_sql(of_group.is_some()))?;
     let mut rows = statement.query([of_group])?;
     while let Some(row) = rows.next()? {
         let (device, group) = (row.get(0)?, row.get(2)?);
@@ -110,6 +106,14 @@ pub fn for_each_report(
         visit(Report { device, group, metadata: &metadata, last_access })?;
     }
     Ok(())
+}
+
+pub(super) fn reports_sql(of_group: bool) -> String {
+    let condition = if of_group { "group_id = ?1" } else { "?1 IS NULL" };
+    format!(
+        "SELECT id, mac_key, group_id, last_access_at, metadata FROM devices
+         LEFT JOIN device_presence ON device_id = id WHERE {condition} ORDER BY id"
+    )
 }
 
 /// What an authorization or update check needs to know of a device.

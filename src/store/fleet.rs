@@ -205,6 +205,7 @@ fn page_sql(order: Order, is_descending: bool, is_after: bool) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::devices;
 
     /// How SQLite goes about it.
     fn plan(connection: &Connection, sql: &str) -> String {
@@ -233,11 +234,16 @@ mod tests {
             (Filter { group: Some(None), ..Filter::default() }, "devices_by_group"),
             (Filter { device_type: some.clone(), ..Filter::default() }, "devices_by_type"),
             (Filter { version: some, ..Filter::default() }, "devices_by_version"),
-            (Filter { search: Search::parse("x").unwrap(), ..Filter::default() }, "COVERING INDEX devices_for_search"),
+            (
+                Filter { search: Search::parse("x").unwrap(), ..Filter::default() },
+                "COVERING INDEX devices_to_look_through",
+            ),
         ];
         for (filter, index) in filters {
             let plan = plan(&connection, &matching_sql(&filter).0);
             assert!(plan.contains(index), "{plan}");
         }
+        let plan = plan(&connection, &devices::reports_sql(false));
+        assert!(plan.contains("COVERING INDEX devices_to_look_through") && !plan.contains("B-TREE"), "{plan}");
     }
 }

@@ -1,7 +1,7 @@
 //! The data folder: where everything is, who may use it, and the secret's file.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ mod names {
     pub const PACKAGES: &str = "packages";
     pub const SECRETS: &str = "secrets";
     pub const JWT_SECRET: &str = "jwt-secret";
+    pub const AUTHORITY: &str = "authority.json";
     pub const INSTANCE_LOCK: &str = "tender.lock";
     pub const LOCK_SUFFIX: &str = "-lock";
 }
@@ -108,18 +109,41 @@ impl DataFolder {
 
     /// The secret's text, if one was made. Call inside [`DataFolder::exclusively`].
     pub fn read_secret(&self) -> Result<Option<String>, StoreError> {
-        let path = self.secret_path();
-        let mut text = String::new();
-        match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
-            Ok(_) => Ok(Some(text.trim_end().to_owned())),
+        Ok(self.read_private(names::JWT_SECRET)?.map(|text| text.trim_end().to_owned()))
+    }
+
+    /// Keeps the secret's text. Call inside [`DataFolder::exclusively`].
+    pub fn write_secret(&self, text: &str) -> Result<(), StoreError> {
+        self.write_private(names::JWT_SECRET, text)
+    }
+
+    /// What is kept of our own certificate authority, keys included, if there is one.
+    pub fn read_authority(&self) -> Result<Option<String>, StoreError> {
+        self.read_private(names::AUTHORITY)
+    }
+
+    /// Keeps our own certificate authority. Call inside [`DataFolder::exclusively`].
+    pub fn write_authority(&self, text: &str) -> Result<(), StoreError> {
+        self.write_private(names::AUTHORITY, text)
+    }
+
+    /// Where our own certificate authority is kept.
+    pub fn authority_path(&self) -> PathBuf {
+        self.private_path(names::AUTHORITY)
+    }
+
+    fn read_private(&self, name: &str) -> Result<Option<String>, StoreError> {
+        let path = self.private_path(name);
+        match fs::read_to_string(&path) {
+            Ok(text) => Ok(Some(text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(StoreError::file(path, error)),
         }
     }
 
-    /// Keeps the secret's text. Call inside [`DataFolder::exclusively`].
-    pub fn write_secret(&self, text: &str) -> Result<(), StoreError> {
-        let path = self.secret_path();
+    /// All of the text is on disk afterwards, or what was there before.
+    fn write_private(&self, name: &str, text: &str) -> Result<(), StoreError> {
+        let path = self.private_path(name);
         let unfinished = path.with_extension("part");
         let write = || {
             let mut file = private_file().create(true).truncate(true).open(&unfinished)?;
@@ -131,8 +155,8 @@ impl DataFolder {
         write().map_err(|error| StoreError::file(&path, error))
     }
 
-    fn secret_path(&self) -> PathBuf {
-        self.root.join(names::SECRETS).join(names::JWT_SECRET)
+    fn private_path(&self, name: &str) -> PathBuf {
+        self.root.join(names::SECRETS).join(name)
     }
 }
 

@@ -37,6 +37,7 @@ pub mod users;
 pub mod webhooks;
 mod writer;
 
+use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -128,6 +129,18 @@ impl StoreError {
             _ => false,
         }
     }
+
+    /// Whether the files are there and may not be used by whoever runs this, or something else is in their place.
+    pub fn is_forbidden(&self) -> bool {
+        match self {
+            Self::Database(error) => error.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen),
+            Self::File { error, .. } => matches!(
+                error.kind(),
+                io::ErrorKind::PermissionDenied | io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory
+            ),
+            _ => false,
+        }
+    }
 }
 
 impl From<rusqlite::Error> for StoreError {
@@ -139,6 +152,18 @@ impl From<rusqlite::Error> for StoreError {
 impl From<r2d2::Error> for StoreError {
     fn from(error: r2d2::Error) -> Self {
         Self::Connections(Arc::new(error))
+    }
+}
+
+/// How a write ends that is only begun.
+enum Rehearsal {
+    Over,
+    Failed(StoreError),
+}
+
+impl From<StoreError> for Rehearsal {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error)
     }
 }
 
@@ -272,6 +297,22 @@ impl Store {
         if self.writes_fail_since().is_some() {
             // What becomes of it is noted as of any other write.
             let _ = self.write(|tx| facts::put(tx, facts::WRITE_TRIAL, &tx.now().unix_seconds().to_be_bytes())).await;
+        }
+    }
+
+    /// Looks something up, which shows that reads are answered.
+    pub async fn try_reading(&self) -> Result<(), StoreError> {
+        self.read(|connection| facts::find(connection, facts::INSTALLATION)).await?;
+        Ok(())
+    }
+
+    /// Begins a write transaction and gives it up, which shows that writes are answered. Nothing is written, so this says
+    /// nothing about the disk.
+    pub async fn try_beginning_to_write(&self) -> Result<(), StoreError> {
+        match self.write(|_| Err::<Infallible, _>(Rehearsal::Over)).await {
+            Ok(never) => match never {},
+            Err(Rehearsal::Over) => Ok(()),
+            Err(Rehearsal::Failed(error)) => Err(error),
         }
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{M, Migrations, SchemaVersion};
 
 use super::StoreError;
@@ -25,6 +25,7 @@ static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
         M::up(include_str!("migrations/7.sql")),
         M::up(include_str!("migrations/8.sql")),
         M::up(include_str!("migrations/9.sql")),
+        M::up(include_str!("migrations/10.sql")),
     ])
 });
 
@@ -83,6 +84,12 @@ pub(super) fn refuse_foreign(connection: &Connection, path: &Path) -> Result<(),
             Err(unusable(path, "it is another program's: give tender a database of its own"))
         }
         Ok(_) => Ok(()),
+        Err(rusqlite_migration::Error::RusqliteError { err, .. }) => match err.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
+                Err(unusable(path, "it is damaged, or no database at all: restore a backup"))
+            }
+            _ => Err(err.into()),
+        },
         Err(error) => Err(unusable(path, &error.to_string())),
     }
 }
@@ -159,7 +166,7 @@ mod tests {
     #[test]
     fn every_earlier_schema_is_migrated_with_its_rows() {
         let folder = tempfile::tempdir().unwrap();
-        for version in 1..9 {
+        for version in 1..10 {
             let path = folder.path().join(format!("{version}.sqlite"));
             let mut earlier = Connection::open(&path).unwrap();
             earlier.pragma_update(None, "auto_vacuum", "INCREMENTAL").unwrap();

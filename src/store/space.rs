@@ -39,7 +39,8 @@ impl DatabaseSize {
     /// That of the database of a connection. Blocks, for microseconds. What is not there has no bytes.
     pub fn of(connection: &Connection) -> Self {
         let length = |suffix: &str| {
-            let path = connection.path().map(|path| format!("{path}{suffix}"));
+            // One in memory has no path.
+            let path = connection.path().filter(|path| !path.is_empty()).map(|path| format!("{path}{suffix}"));
             path.and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
         };
         Self { database_bytes: length(""), wal_bytes: length("-wal") }

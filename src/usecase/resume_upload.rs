@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::chunks::{Chunks, WAITING_CHUNKS};
 use super::publish_package::{self, Examined, Unfit};
 use super::room::{Refusal, Room};
+use super::setting::Setting;
 use crate::auth::checksum::{Checksum, ChecksumAlgorithm};
 use crate::domain::{Actor, Deed, Flaw, Package, PackageDescription, Sha256Digest, Timestamp};
 use crate::store::uploads::{self, PendingUpload};
@@ -84,7 +85,7 @@ pub struct ResumableUploads {
     store: Store,
     folder: PackageFolder,
     room: Room,
-    lifetime: Duration,
+    lifetime: Setting<Duration>,
     turns: Arc<Turns>,
     /// When something of each last came, by a clock that nobody sets.
     heard_of: Arc<Mutex<HashMap<Uuid, Timestamp>>>,
@@ -96,7 +97,12 @@ impl ResumableUploads {
     /// Uploads into `folder` that are given up when nothing has come for `lifetime`.
     pub fn new(store: Store, folder: PackageFolder, room: Room, lifetime: Duration) -> Self {
         let (turns, heard_of, known) = (Arc::default(), Arc::default(), Arc::default());
-        Self { store, folder, room, lifetime, turns, heard_of, known }
+        Self { store, folder, room, lifetime: Setting::new(lifetime), turns, heard_of, known }
+    }
+
+    /// From now on uploads live so long, counted from what comes of them next.
+    pub fn set_lifetime(&self, lifetime: Duration) {
+        self.lifetime.set(lifetime);
     }
 
     /// Begins an upload of this length. `metadata` is what the client says about it, as it wrote it.
@@ -117,7 +123,7 @@ impl ResumableUploads {
         let (id, folder) = (Uuid::new_v4(), self.folder.clone());
         // Until the row is there.
         let _in_flight = blocking(move || folder.create_resumable(id)).await?;
-        let lifetime = self.lifetime;
+        let lifetime = self.lifetime.get();
         let inserting = self.store.write(move |tx| {
             let (created, progress) = (tx.now(), Progress::none());
             let actor = deed.actor.clone();
@@ -144,7 +150,7 @@ impl ResumableUploads {
     /// the way to its first time server would end them all.
     fn is_abandoned(&self, id: Uuid) -> bool {
         let now = self.store.clock().steady();
-        self.heard_of().get(&id).is_none_or(|heard| heard.until(now) >= self.lifetime)
+        self.heard_of().get(&id).is_none_or(|heard| heard.until(now) >= self.lifetime.get())
     }
 
     fn heard_of(&self) -> MutexGuard<'_, HashMap<Uuid, Timestamp>> {
@@ -200,7 +206,7 @@ impl ResumableUploads {
     /// Notes how far an upload is: from then on that much is acknowledged. Returns the upload as it is then; `None` if it is
     /// gone.
     pub async fn advance(&self, id: Uuid, progress: Progress) -> Result<Option<PendingUpload>, StoreError> {
-        let lifetime = self.lifetime;
+        let lifetime = self.lifetime.get();
         let advanced =
             self.store.write(move |tx| uploads::advance(tx, id, progress, tx.now().saturating_add(lifetime))).await?;
         if advanced.is_some() {

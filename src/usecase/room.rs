@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::setting::Setting;
 use crate::domain::{ByteSize, PackageId, StorageLimits};
 use crate::store::{PackageFolder, Space, Store, StoreError, packages, uploads};
 
@@ -29,7 +30,7 @@ pub enum Refusal {
 pub struct Room {
     store: Store,
     folder: PackageFolder,
-    limits: StorageLimits,
+    limits: Setting<StorageLimits>,
     forms: Arc<Forms>,
 }
 
@@ -76,7 +77,12 @@ fn reserve_bytes(limits: StorageLimits, space: Space) -> u64 {
 impl Room {
     /// For the packages in `folder`.
     pub fn new(store: Store, folder: PackageFolder, limits: StorageLimits) -> Self {
-        Self { store, folder, limits, forms: Arc::default() }
+        Self { store, folder, limits: Setting::new(limits), forms: Arc::default() }
+    }
+
+    /// From now on other limits hold: what was taken in before stays.
+    pub fn set_limits(&self, limits: StorageLimits) {
+        self.limits.set(limits);
     }
 
     /// The folder that it is about.
@@ -86,12 +92,12 @@ impl Room {
 
     /// What uploads must leave free on a file system with this room, in bytes.
     pub fn reserve_bytes(&self, space: Space) -> u64 {
-        reserve_bytes(self.limits, space)
+        reserve_bytes(self.limits.get(), space)
     }
 
     /// The largest package that is taken in, if there is a limit.
     pub fn largest_package(&self) -> Option<ByteSize> {
-        self.limits.package
+        self.limits.get().package
     }
 
     /// Takes in a file of this length, or of one that nobody knows yet.
@@ -108,7 +114,7 @@ impl Room {
 
     /// Whether a package may be so long.
     pub fn check_length(&self, length_bytes: u64) -> Result<(), Refusal> {
-        match self.limits.package {
+        match self.largest_package() {
             Some(limit) if length_bytes > limit.bytes() => Err(Refusal::TooLarge(limit)),
             _ => Ok(()),
         }
@@ -116,7 +122,7 @@ impl Room {
 
     /// Whether there is room for all that was taken in.
     pub async fn check(&self) -> Result<Result<(), Refusal>, StoreError> {
-        let (folder, limits) = (self.folder.clone(), self.limits);
+        let (folder, limits) = (self.folder.clone(), self.limits.get());
         let promised = self.forms.promised.load(Ordering::Relaxed);
         let arrived = self.forms.arrived.load(Ordering::Relaxed);
         let checking = self.store.read(move |connection| {

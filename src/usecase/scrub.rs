@@ -12,7 +12,8 @@ use tokio::sync::Mutex;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use crate::domain::{Pace, Package, PackageId, ScrubPlan, Timestamp};
+use super::setting::Setting;
+use crate::domain::{ByteSize, Pace, Package, PackageId, ScrubPlan, Timestamp};
 use crate::store::integrity::{self, Noted};
 use crate::store::{Inspection, Look, PackageFolder, Sighting, Step, Store, StoreError, Verdict, packages};
 
@@ -25,7 +26,7 @@ const QUIET: Duration = Duration::from_secs(1);
 pub struct Scrubber {
     store: Store,
     folder: PackageFolder,
-    plan: ScrubPlan,
+    plan: Setting<ScrubPlan>,
     /// Held while a piece is read and rested after: so all reading together keeps to the rate.
     pace: Mutex<Pace>,
 }
@@ -50,9 +51,8 @@ struct Watched {
 
 impl Scrubber {
     /// For the packages of one installation.
-    pub fn new(store: Store, folder: PackageFolder, plan: ScrubPlan) -> Self {
-        let pace = Mutex::new(Pace::new(plan.rate.unwrap_or(ScrubPlan::DEFAULT_RATE)));
-        Self { store, folder, plan, pace }
+    pub fn new(store: Store, folder: PackageFolder, plan: Setting<ScrubPlan>) -> Self {
+        Self { store, folder, plan, pace: Mutex::default() }
     }
 
     /// Works until it is dropped.
@@ -65,8 +65,7 @@ impl Scrubber {
     async fn go_round(&self) -> Infallible {
         let mut quiet = Quiet::default();
         loop {
-            if self.plan.rate.is_some()
-                && self.is_in_hours()
+            if self.reads_now()
                 && let Err(error) = self.read_what_is_due(&mut quiet).await
             {
                 tracing::warn!(%error, "could not read packages again; will try again");
@@ -76,10 +75,10 @@ impl Scrubber {
     }
 
     async fn read_what_is_due(&self, quiet: &mut Quiet) -> Result<(), StoreError> {
-        let (now, every) = (self.store.clock().now(), self.plan.every);
+        let (now, every) = (self.store.clock().now(), self.plan.get().every);
         let due = self.store.read(move |connection| integrity::due(connection, now, every)).await?;
         for (id, read) in due {
-            if !self.is_in_hours() {
+            if !self.reads_now() {
                 break;
             }
             let patience = read.saturating_add(every * 2);
@@ -114,7 +113,7 @@ impl Scrubber {
             let now = self.store.clock().now();
             let is_known = watched.get(&id).is_some_and(|watched| {
                 // Also a file that looks the same may be readable some day.
-                watched.sighting == sighting && (sighting.is_none() || watched.read.until(now) < self.plan.every)
+                watched.sighting == sighting && (sighting.is_none() || watched.read.until(now) < self.plan.get().every)
             });
             if !is_known && self.read(id, Manner::Urgent).await? != Noted::Stale {
                 watched.insert(id, Watched { sighting, read: now });
@@ -176,7 +175,7 @@ impl Scrubber {
             let reading = tokio::task::spawn_blocking(move || (inspection.step(), inspection));
             let (step, rest) = reading.await.map_err(|_| StoreError::Abandoned)?;
             match step {
-                Step::Read(bytes) => sleep(pace.rest_after(bytes)).await,
+                Step::Read(bytes) => sleep(pace.rest_after(bytes, self.rate())).await,
                 Step::Judged(verdict) => return Ok(verdict),
             }
             inspection = rest;
@@ -194,7 +193,7 @@ impl Scrubber {
     /// Waits for the hours in which is read, for days if need be; `false` if the package is gone by then: as long as its file is
     /// open, its room on the disk is not free.
     async fn wait_for_hours(&self, id: PackageId) -> Result<bool, StoreError> {
-        while !self.is_in_hours() {
+        while !self.reads_now() {
             self.rest().await;
             if self.store.read(move |connection| packages::find(connection, id)).await?.is_none() {
                 return Ok(false);
@@ -203,11 +202,17 @@ impl Scrubber {
         Ok(true)
     }
 
-    fn is_in_hours(&self) -> bool {
-        self.plan.reads_at(self.store.clock().known_date())
+    fn rate(&self) -> ByteSize {
+        self.plan.get().rate.unwrap_or(ScrubPlan::DEFAULT_RATE)
+    }
+
+    /// Whether what is due may be read at this moment.
+    fn reads_now(&self) -> bool {
+        let plan = self.plan.get();
+        plan.rate.is_some() && plan.reads_at(self.store.clock().known_date())
     }
 
     async fn rest(&self) {
-        sleep(self.plan.every.clamp(Duration::from_millis(10), LOOK_INTERVAL)).await;
+        sleep(self.plan.get().every.clamp(Duration::from_millis(10), LOOK_INTERVAL)).await;
     }
 }

@@ -3,7 +3,7 @@
 use super::room::Room;
 use crate::domain::{ByteSize, Concern};
 use crate::store::integrity::{self, StateCounts};
-use crate::store::{Space, Store, StoreError, packages, registrations, uploads, webhooks};
+use crate::store::{DatabaseSize, Space, Store, StoreError, packages, registrations, uploads, webhooks};
 
 /// How the server is at a moment.
 #[derive(Debug)]
@@ -12,6 +12,8 @@ pub struct Status {
     pub packages: StateCounts,
     /// How many bytes all packages have by right.
     pub package_bytes: u64,
+    /// How much the database takes on its file system.
+    pub database: DatabaseSize,
     /// Room on the file system of the packages; `None` if it is not there.
     pub space: Option<Space>,
     /// What uploads must leave free, in bytes.
@@ -33,6 +35,7 @@ pub async fn status(store: &Store, room: &Room, authentication_is_off: bool) -> 
         Ok::<_, StoreError>(Status {
             packages: integrity::count(connection)?,
             package_bytes: packages::total_bytes(connection)?,
+            database: DatabaseSize::of(connection),
             space: folder.is_there().then(|| folder.space()).transpose()?,
             reserve_bytes: 0,
             unfinished_uploads: uploads::list(connection)?.len(),

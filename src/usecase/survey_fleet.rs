@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::Mutex;
 
 use super::planner::{GroupPlans, Planner};
+use super::setting::Setting;
 use super::track_progress::Tracker;
 use crate::domain::fleet::{Circumstances, DeviceState, Overview, Prospect, RollCall};
 use crate::domain::resolver::Outcome;
@@ -88,7 +89,7 @@ pub struct FleetSurvey {
     store: Store,
     planner: Planner,
     tracker: Arc<Tracker>,
-    silent_after: Duration,
+    silent_after: Setting<Duration>,
     /// Held while devices are looked at: who asks meanwhile gets what is found then.
     latest: Mutex<Option<Arc<Surveyed>>>,
 }
@@ -108,7 +109,14 @@ impl Surveyed {
 impl FleetSurvey {
     /// Devices that were not heard for longer than this are silent.
     pub fn new(store: Store, planner: Planner, tracker: Arc<Tracker>, silent_after: Duration) -> Self {
-        Self { store, planner, tracker, silent_after, latest: Mutex::default() }
+        Self { store, planner, tracker, silent_after: Setting::new(silent_after), latest: Mutex::default() }
+    }
+
+    /// From now on devices are silent after this.
+    pub async fn set_silent_after(&self, silent_after: Duration) {
+        self.silent_after.set(silent_after);
+        // What was found before says who was silent by the old rule.
+        *self.latest.lock().await = None;
     }
 
     /// All devices, as they were a moment ago: after what people change they are looked at anew.
@@ -199,7 +207,7 @@ impl FleetSurvey {
             generation: self.store.generations().current(Change::Plans),
             plans: HashMap::new(),
             now: self.store.clock().now(),
-            silent_after: self.silent_after,
+            silent_after: self.silent_after.get(),
         }
     }
 }

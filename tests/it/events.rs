@@ -18,6 +18,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use crate::harness::description::{Question, description};
 use crate::harness::raw::PATIENCE;
 use crate::harness::{Operator, TestServer};
 
@@ -42,7 +43,11 @@ struct Listener {
 
 impl Listener {
     async fn open(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let question = Question::of(&request);
+        let response = client.execute(request).await.unwrap();
+        question.assert_answer(response.status().as_u16(), response.headers(), None);
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store");
@@ -126,6 +131,12 @@ fn parse(text: &str) -> Message {
             other => panic!("{other:?}"),
         }
     }
+    let schema = match &*message.name {
+        "hello" => "StreamHello",
+        "devices" => "StreamDevices",
+        _ => "Event",
+    };
+    description().assert_fits(schema, &message.data);
     message
 }
 

@@ -22,6 +22,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("http", &["domain", "auth", "clock", "count", "identity_provider", "machine", "store", "usecase"]),
     ("config", &["domain", "auth"]),
     ("logging", &["clock", "config"]),
+    ("certificates", &["domain", "clock", "config", "store"]),
     ("tls", &[]),
     ("outbound", &["tls"]),
     ("identity_provider", &["domain", "auth", "clock", "config", "outbound"]),
@@ -34,6 +35,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "domain",
             "auth",
+            "certificates",
             "clock",
             "config",
             "delivery",
@@ -49,6 +51,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         &[
             "domain",
             "auth",
+            "certificates",
             "clock",
             "config",
             "delivery",
@@ -56,12 +59,16 @@ const ARROWS: &[(&str, &[&str])] = &[
             "installation",
             "logging",
             "machine",
+            "outbound",
+            "service",
             "store",
             "tls",
             "usecase",
             "app",
         ],
     ),
+    // Between the server and who started it.
+    ("service", &["app", "config", "logging"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
@@ -70,23 +77,42 @@ const ARROWS: &[(&str, &[&str])] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     ("warp", &["http/"]),
     // The fake server of the simulated fleet's tests is hyper's.
-    ("hyper", &["http/serve.rs", "http/exchange.rs", "cli/simulate/tests.rs"]),
+    ("hyper", &["http/serve/", "http/exchange.rs", "cli/simulate/tests.rs"]),
     ("rusqlite", &["store/"]),
     ("rusqlite_migration", &["store/"]),
     ("r2d2", &["store/"]),
     ("r2d2_sqlite", &["store/"]),
     // Configuration and commands read files that a person names.
-    ("std::fs", &["store/", "config/", "cli/", "machine.rs"]),
+    ("std::fs", &["store/", "config/", "cli/", "certificates/given.rs", "machine.rs"]),
     ("tokio::fs", &[]),
-    ("tokio", &["store/", "usecase/", "http/", "identity_provider/", "delivery/", "installation.rs", "app.rs", "cli/"]),
-    ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/remote.rs"]),
-    ("rustls", &["tls.rs"]),
+    (
+        "tokio",
+        &[
+            "store/",
+            "usecase/",
+            "http/",
+            "identity_provider/",
+            "delivery/",
+            "installation.rs",
+            "app.rs",
+            "app/",
+            "service/",
+            "cli/",
+        ],
+    ),
+    ("reqwest", &["outbound.rs", "identity_provider/", "delivery/", "cli/simulate/", "cli/health.rs", "cli/remote.rs"]),
+    ("rustls", &["tls.rs", "certificates/"]),
+    ("tokio_rustls", &["http/serve/", "app.rs"]),
+    ("rcgen", &["certificates/"]),
     ("rustls_platform_verifier", &["tls.rs"]),
     // Calls of the operating system that std lacks.
-    ("rustix", &["store/", "http/sendfile.rs", "logging/"]),
+    ("rustix", &["store/", "http/sendfile.rs", "certificates/names.rs", "logging/"]),
+    // What the service manager is told and hands over.
+    ("sd_notify", &["service/manager.rs"]),
+    ("listenfd", &["service/sockets.rs"]),
     ("argon2", &["auth/password.rs"]),
     ("rpassword", &["cli/user.rs"]),
-    ("if_addrs", &["cli/serve.rs"]),
+    ("if_addrs", &["cli/serve.rs", "certificates/names.rs"]),
     ("clap", &["config/", "cli/"]),
     // What hours mean is decided in one place; zones are found in another, as they may come from files.
     ("jiff", &["domain/hours", "config/hours.rs"]),
@@ -101,7 +127,7 @@ const RESERVED: &[(&str, &[&str])] = &[
 /// Words and calls, and the only places that may have them.
 const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
     // Clients read statuses and never decide one.
-    (&["StatusCode"], &["http/", "cli/simulate/", "cli/remote.rs"]),
+    (&["StatusCode"], &["http/", "cli/simulate/", "cli/health.rs", "cli/remote.rs"]),
     (&["SystemTime", "::", "now"], &["clock.rs", "cli/simulate/"]),
     // How long a receiver takes is for a person to read. Time-outs of connections, and what holds downloads back, run on tokio's own clock.
     (
@@ -111,6 +137,7 @@ const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
             "http/body.rs",
             "http/connection.rs",
             "http/exchange.rs",
+            "http/serve/activity.rs",
             "http/device/download/",
             "cli/simulate/",
             "cli/webhook.rs",

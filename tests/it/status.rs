@@ -36,6 +36,7 @@ async fn a_healthy_server_has_no_concerns() {
             "uptime_seconds",
             "concerns",
             "packages",
+            "database",
             "storage",
             "unfinished_uploads",
             "pending_registrations",
@@ -47,6 +48,10 @@ async fn a_healthy_server_has_no_concerns() {
     let bytes = |name: &str| status["storage"][name].as_u64().unwrap();
     assert!(bytes("free") <= bytes("total") && bytes("reserve") >= 256 << 20, "{status}");
 
+    let on_disk = ["tender.sqlite", "tender.sqlite-wal"].map(|name| server.data().join(name).metadata().unwrap().len());
+    assert_eq!(status["database"], json!({ "bytes": on_disk.iter().sum::<u64>() }));
+
+    assert_eq!(metric(&admin, "tender_database_bytes").await, status["database"]["bytes"].as_u64());
     assert_eq!(metric(&admin, "tender_packages{state=\"whole\"}").await, Some(1));
     assert_eq!(metric(&admin, "tender_package_files_bytes").await, Some(8));
     assert_eq!(metric(&admin, "tender_pending_registrations").await, Some(1));

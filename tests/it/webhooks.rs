@@ -19,6 +19,7 @@ use tender::auth::{Secret, WebhookKey};
 use tender::config::{Config, HttpUrl, WebhookConfig, WebhookLimits};
 use tender::domain::{Backoff, EventFilter};
 
+use crate::harness::description::description;
 use crate::harness::provider::{Provider as Receiver, Question};
 use crate::harness::{TestServer, assert_fields, eventually};
 
@@ -57,8 +58,13 @@ pub async fn server_with(webhook: WebhookConfig) -> TestServer {
     TestServer::start_with(|config| configure(config, vec![webhook])).await
 }
 
+/// What was sent: an event, or several.
 pub fn event(question: &Question) -> Value {
-    serde_json::from_str(&question.body).unwrap()
+    let sent: Value = serde_json::from_str(&question.body).unwrap();
+    for event in sent.as_array().map_or(std::slice::from_ref(&sent), Vec::as_slice) {
+        description().assert_fits("Event", event);
+    }
+    sent
 }
 
 /// The types of all events that came, in order.

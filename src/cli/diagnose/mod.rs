@@ -19,11 +19,13 @@ use self::redact::Redactor;
 use super::installation::Place;
 use super::remote::{Remote, ServerOptions};
 use super::status::Summary;
+use crate::certificates;
 use crate::clock::Clock;
 use crate::config::{StorageConfig, effective_options};
 use crate::installation::Installation;
 use crate::machine;
 use crate::store::{DataFolder, Examination, PackageFolder};
+use crate::tls::Trust;
 use crate::usecase::check_store::{Depth, check_store};
 
 /// How long the server has for each answer: it may be what is broken.
@@ -71,7 +73,7 @@ pub fn run(arguments: DiagnoseArguments) -> anyhow::Result<ExitCode> {
     bundle.add_text("about.txt", &about)?;
     bundle.add("configuration.json", options.as_ref().map_err(ToString::to_string).cloned())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (status, metrics) = runtime.block_on(ask(server, options.as_ref().unwrap_or(&Value::Null)));
+    let (status, metrics) = runtime.block_on(ask(server, &folder, options.as_ref().unwrap_or(&Value::Null)));
     bundle.add("status.json", status.map_err(|error| format!("{error:#}")))?;
     bundle.add_text("metrics.txt", &metrics.unwrap_or_else(|error| format!("{error:#}\n")))?;
     add_stored(&mut bundle, &folder)?;
@@ -95,23 +97,47 @@ fn build() -> String {
 }
 
 /// What the server says: about itself, with a token, and its metrics.
-async fn ask(server: ServerOptions, options: &Value) -> (anyhow::Result<Value>, anyhow::Result<String>) {
-    let local = |key: &str| options[key].as_str().map(reachable);
-    let ServerOptions { server, token } = server;
-    let named = server.map(|url| url.to_string());
-    let url = named.or_else(|| local("listen")).unwrap_or_else(|| format!("http://{USUAL_SERVER}"));
-    let remote = |url: &str, token| Remote::new(url.parse()?, token, PATIENCE);
-    let status = async { Ok(serde_json::to_value(Summary::ask(&remote(&url, token.clone())?).await?)?) };
-    let open = local("metrics_listen");
-    let metrics_url = open.as_deref().unwrap_or(&url);
-    let metrics = async { remote(metrics_url, token.clone())?.get_text("/metrics").await };
+async fn ask(
+    server: ServerOptions,
+    folder: &DataFolder,
+    options: &Value,
+) -> (anyhow::Result<Value>, anyhow::Result<String>) {
+    let ServerOptions { server, token, trust } = server;
+    let own_authority = if server.is_none() && !trust.is_given() { own_authority(folder) } else { None };
+    let url = server.map_or_else(
+        || {
+            let scheme = if is_secure(options) { "https" } else { "http" };
+            format!("{scheme}://{}", reachable(options["listen"].as_str().unwrap_or(USUAL_SERVER)))
+        },
+        |url| url.to_string(),
+    );
+    let remote = |url: &str| {
+        let trust = own_authority.clone().map_or_else(|| trust.trust(url.starts_with("https:")), Ok)?;
+        Remote::new(url.parse()?, trust, token.clone(), PATIENCE)
+    };
+    let status = async { Ok(serde_json::to_value(Summary::ask(&remote(&url)?).await?)?) };
+    let open = options["metrics_listen"].as_str().map(|listen| format!("http://{}", reachable(listen)));
+    let metrics = async { remote(open.as_deref().unwrap_or(&url))?.get_text("/metrics").await };
     (status.await, metrics.await)
 }
 
-/// An address on this machine at which a server answers that listens on this one.
+/// Whether a server with these options speaks HTTPS.
+fn is_secure(options: &Value) -> bool {
+    match options["tls"].as_str() {
+        Some(mode) => mode != "off",
+        None => options["server_cert"].is_string(),
+    }
+}
+
+/// The authority that the server of this folder made itself, if it did.
+fn own_authority(folder: &DataFolder) -> Option<Trust> {
+    let authority = certificates::stored(folder).ok().flatten()?;
+    Trust::in_authorities(authority.trusted_pem().as_bytes())
+}
+
+/// The place on this machine at which a server answers that listens there.
 fn reachable(listen: &str) -> String {
-    let everywhere = listen.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1);
-    format!("http://{everywhere}")
+    listen.replacen("0.0.0.0:", "127.0.0.1:", 1).replacen("[::]:", "[::1]:", 1)
 }
 
 /// What the database says, as far as it can be read.

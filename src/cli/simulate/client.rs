@@ -62,6 +62,8 @@ pub struct Client {
     authorize_url: Url,
     check_url: Url,
     packages_url: String,
+    /// Whether packages may be offered over HTTPS.
+    speaks_https: bool,
     management_token: Option<String>,
     /// Asked for once for each package, however many devices install it. The hash is part of the
     /// key because a server may give the id of a removed package to a new one.
@@ -69,24 +71,29 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client of the server at `server` (an `http://` URL) that keeps at most `idle_connections`
-    /// open between requests.
+    /// A client of the server at `server` (a URL) that keeps at most `idle_connections` open between requests. `trust` says
+    /// whom to believe when the URL is of HTTPS, or not.
     ///
     /// # Errors
-    /// When `server` is not a URL this client can speak to.
-    pub fn new(server: &str, management_token: Option<String>, idle_connections: usize) -> anyhow::Result<Self> {
+    /// When `server` is not a URL this client can speak to, or nobody can be believed.
+    pub fn new(
+        server: &str,
+        trust: impl FnOnce(bool) -> anyhow::Result<Trust>,
+        management_token: Option<String>,
+        idle_connections: usize,
+    ) -> anyhow::Result<Self> {
         let server = server.trim_end_matches('/');
         let api = |path: &str| format!("{server}/api/v1/{path}");
         let authorize_url =
             Url::parse(&api("auth/device")).with_context(|| format!("the server's URL `{server}` cannot be used"))?;
         let check_url = Url::parse(&api("update/check"))?;
-        ensure!(
-            authorize_url.scheme() == "http",
-            "the simulated fleet speaks plain HTTP, so the server's URL must start with http://"
-        );
+        let scheme = authorize_url.scheme();
+        ensure!(matches!(scheme, "http" | "https"), "the server's URL must start with http:// or https://");
+        let trust = trust(scheme == "https")?;
+        let speaks_https = !matches!(trust, Trust::Nobody);
         let http = reqwest::Client::builder()
             .user_agent(concat!("tender-simulate/", env!("CARGO_PKG_VERSION")))
-            .tls_backend_preconfigured(client_config(Trust::Nobody)?)
+            .tls_backend_preconfigured(client_config(trust)?)
             // The latencies are to be the server's, not those of a proxy found in the environment.
             .no_proxy()
             .pool_max_idle_per_host(idle_connections)
@@ -99,6 +106,7 @@ impl Client {
             authorize_url,
             check_url,
             packages_url: api("packages"),
+            speaks_https,
             management_token,
             package_metadata: Mutex::default(),
         })
@@ -158,7 +166,7 @@ impl Client {
             }
             StatusCode::OK => {
                 let answer: Answer = read_json(Operation::Check, response).await?;
-                let uri = package_url(&answer.uri)?;
+                let uri = package_url(&answer.uri, self.speaks_https)?;
                 Ok(Check::Update(Update { package_id: answer.id, uri, sha256: answer.sha256 }))
             }
             _ => Err(Failure::status(Operation::Check, response).await),
@@ -214,12 +222,12 @@ impl Client {
 }
 
 /// The URL a package is offered at, used as it is.
-fn package_url(uri: &str) -> Result<Url, Failure> {
+fn package_url(uri: &str, speaks_https: bool) -> Result<Url, Failure> {
     match Url::parse(uri) {
-        Ok(url) if url.scheme() == "http" => Ok(url),
+        Ok(url) if url.scheme() == "http" || (url.scheme() == "https" && speaks_https) => Ok(url),
         Ok(_) => Err(Failure::unusable(
             Operation::Check,
-            format!("uri `{uri}` is not plain HTTP, and the simulated fleet speaks no other"),
+            format!("uri `{uri}` is not plain HTTP, and the fleet speaks HTTPS only with a server of HTTPS, or --ca"),
         )),
         Err(error) => Err(Failure::unusable(Operation::Check, format!("uri `{uri}`: {error}"))),
     }
@@ -245,18 +253,20 @@ mod tests {
 
     #[test]
     fn a_package_is_only_offered_at_an_absolute_http_url() {
-        let url = package_url("http://127.0.0.1:5000/local_storage/a").unwrap();
+        let url = package_url("http://127.0.0.1:5000/local_storage/a", false).unwrap();
         assert_eq!(url.path(), "/local_storage/a");
+        assert!(package_url("https://127.0.0.1/a", true).is_ok());
         for uri in ["/local_storage/a", "https://127.0.0.1/a", "http://", ""] {
-            assert!(package_url(uri).is_err(), "{uri}");
+            assert!(package_url(uri, false).is_err(), "{uri}");
         }
     }
 
     #[test]
     fn a_server_must_be_an_http_url() {
-        assert!(Client::new("http://127.0.0.1:5000/", None, 1).is_ok());
-        for server in ["https://127.0.0.1", "127.0.0.1:5000", ""] {
-            assert!(Client::new(server, None, 1).is_err(), "{server}");
+        let client = |server| Client::new(server, |_| Ok(Trust::Nobody), None, 1);
+        assert!(client("http://127.0.0.1:5000/").is_ok() && client("https://127.0.0.1").is_ok());
+        for server in ["ftp://127.0.0.1", "127.0.0.1:5000", ""] {
+            assert!(client(server).is_err(), "{server}");
         }
     }
 }

@@ -35,6 +35,7 @@ use self::context::{FleetContext, Limits};
 use self::device::{Conclusion, Device};
 use self::identity::{DEVICES_PER_SEED, DeviceKey, MacAddress};
 use self::report::{Event, Report};
+use super::trust::TrustOption;
 use crate::domain::keys;
 
 /// Together they stay below the 1024 file descriptors a process usually has.
@@ -55,6 +56,9 @@ pub struct SimulateArguments {
     /// The server's URL
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:5000")]
     server: String,
+
+    #[command(flatten)]
+    trust: TrustOption,
 
     /// How many devices
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(DEVICES_PER_SEED)))]
@@ -206,7 +210,12 @@ impl Fleet {
 
         let cores = available_parallelism().map_or(1, usize::from);
         let context = FleetContext {
-            client: Client::new(&arguments.server, arguments.token, MAX_REQUESTS)?,
+            client: Client::new(
+                &arguments.server,
+                |is_https| arguments.trust.trust(is_https),
+                arguments.token,
+                MAX_REQUESTS,
+            )?,
             report: Report::new(devices),
             limits: Limits {
                 requests: Semaphore::new(MAX_REQUESTS),

@@ -26,6 +26,9 @@ pub struct DownloadCap {
 }
 
 impl DownloadCap {
+    /// For who waits when the cap is lifted: there is a place for everybody.
+    pub const LIFTED: Self = Self { downloads: usize::MAX, waiting: usize::MAX / 2 };
+
     /// So many downloads at once, on a server that serves so many connections. Those that download and those that wait for it
     /// leave enough of them to everybody else: devices that ask for updates must not wait with them.
     pub fn new(downloads: usize, connections: usize) -> Result<Self, Invalid> {
@@ -94,6 +97,11 @@ impl<D: Copy + Eq + Hash, P: Copy + Eq + Hash> Places<D, P> {
     /// So many places, and so many requests that may wait for one.
     pub fn new(cap: DownloadCap) -> Self {
         Self { cap, held: HashMap::new(), queue: Vec::new(), next_ticket: 0 }
+    }
+
+    /// From now on there are so many places. Whoever has one keeps it.
+    pub fn set_cap(&mut self, cap: DownloadCap) {
+        self.cap = cap;
     }
 
     /// A request comes.

@@ -17,6 +17,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
+use tokio::task::spawn_blocking;
 use warp::http::header::{CONTENT_TYPE, HeaderValue};
 use warp::reply::Response;
 
@@ -29,7 +30,6 @@ use crate::http::guard::{Anonymous, Operator};
 use crate::http::request::Request;
 use crate::http::traffic::{RouteTraffic, Traffic};
 use crate::machine;
-use crate::store::{DatabaseSize, StoreError};
 use crate::usecase::status::{Status, status};
 
 /// OpenMetrics 1.0, section "Overall structure".
@@ -57,7 +57,7 @@ async fn text(api: &Api) -> Result<Response, ApiError> {
     put_traffic(&mut page, &api.traffic);
     put_work(&mut page, api).await;
     put_status(&mut page, &status(&api.store, &api.room, api.authentication_is_off).await?);
-    put_machine(&mut page, api).await?;
+    put_machine(&mut page).await?;
 
     let devices = &api.survey.all().await?.overview.states;
     let devices = DeviceState::ALL.iter().map(|state| ([("state", state.name())], devices.of(*state)));
@@ -127,6 +127,9 @@ fn put_status(page: &mut Page, status: &Status) {
     page.levels("webhook_events_dropped", "Events that a webhook has not got and will not get", dropped);
 
     page.level("package_files", "What all packages take", Some(Unit::Bytes), status.package_bytes);
+    let help = "What the database takes, its write-ahead log included";
+    page.level("database", help, Some(Unit::Bytes), status.database.total_bytes());
+    page.level("database_wal", "What its write-ahead log takes", Some(Unit::Bytes), status.database.wal_bytes);
     if let Some(space) = status.space {
         page.level("storage_free", "Room for packages", Some(Unit::Bytes), space.free_bytes);
         page.level("storage_total", "Size of the packages' file system", Some(Unit::Bytes), space.total_bytes);
@@ -137,15 +140,9 @@ fn put_status(page: &mut Page, status: &Status) {
 }
 
 /// What the server takes of the machine.
-async fn put_machine(page: &mut Page, api: &Api) -> Result<(), ApiError> {
-    let looking = api.store.read(|connection| {
-        let process = (machine::resident_memory_bytes(), machine::written_bytes());
-        Ok::<_, StoreError>((DatabaseSize::of(connection), process))
-    });
-    let (size, (memory, written)) = looking.await?;
-    let help = "What the database takes, its write-ahead log included";
-    page.level("database", help, Some(Unit::Bytes), size.total_bytes());
-    page.level("database_wal", "What its write-ahead log takes", Some(Unit::Bytes), size.wal_bytes);
+async fn put_machine(page: &mut Page) -> Result<(), ApiError> {
+    let looking = spawn_blocking(|| (machine::resident_memory_bytes(), machine::written_bytes()));
+    let (memory, written) = looking.await.map_err(ApiError::internal)?;
     if let Some(memory) = memory {
         page.level("resident_memory", "Memory of the process", Some(Unit::Bytes), memory);
     }

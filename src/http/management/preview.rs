@@ -127,5 +127,5 @@ pub async fn preview(api: Arc<Api>, _: Operator, id: GroupId, mut request: Reque
     let PreviewBody { policy, packages } = request.body.read_json(BODY_LIMIT_BYTES).await?;
     let policy = policy.map(|policy| policy.parse()).transpose()?;
     let preview = explain::preview(&api.store, id, policy, packages).await?;
-    Ok(reply::ok(&PreviewReply::new(preview, api.downloads.rates()))?)
+    Ok(reply::ok(&PreviewReply::new(preview, &api.downloads.rates()))?)
 }

@@ -24,6 +24,7 @@ pub struct StatusReply {
     uptime_seconds: Option<u64>,
     concerns: Vec<ConcernReply>,
     packages: PackagesReply,
+    database: DatabaseReply,
     storage: StorageReply,
     unfinished_uploads: usize,
     pending_registrations: usize,
@@ -42,6 +43,11 @@ struct PackagesReply {
     whole: u64,
     corrupt: u64,
     missing: u64,
+    bytes: u64,
+}
+
+#[derive(Serialize)]
+struct DatabaseReply {
     bytes: u64,
 }
 
@@ -67,6 +73,7 @@ impl StatusReply {
                 missing: status.packages.missing,
                 bytes: status.package_bytes,
             },
+            database: DatabaseReply { bytes: status.database.total_bytes() },
             storage: StorageReply {
                 free: status.space.map(|space| space.free_bytes),
                 total: status.space.map(|space| space.total_bytes),

@@ -33,6 +33,7 @@ const DEEDS = {
     "client.create": ["created", "create"],
     "client.remove": ["removed", "remove"],
     "client.secret": ["gave a new secret to", "give a new secret to"],
+    "authority.rotate": ["began to use", "begin to use"],
     "token.create": ["made", "make"],
     "token.grant": ["got a token as", "get a token"],
     "token.revoke": ["revoked", "revoke"],

@@ -6,7 +6,7 @@ import { bytes, count } from "../../text.js";
 import { html } from "../../ui.js";
 import { isLow } from "./room.js";
 
-export function Server({ of: { version, storage, packages, unfinished_uploads: uploads } }) {
+export function Server({ of: { version, storage, packages, database, unfinished_uploads: uploads } }) {
     const { whole, corrupt, missing } = packages;
     return html`
         <${Card} title="Server">
@@ -14,6 +14,7 @@ export function Server({ of: { version, storage, packages, unfinished_uploads: u
                 of=${[
                     ["Disk", html`<${Disk} of=${storage} />`],
                     ["Packages", html`<a href="#/packages">${count(whole + corrupt + missing, "package")}</a>, ${bytes(packages.bytes)}`],
+                    ["Database", bytes(database.bytes)],
                     ["Uploads", uploads === 0 ? "none under way" : `${count(uploads, "upload")} not finished`],
                     ["Version", `tender ${version}`],
                 ]}

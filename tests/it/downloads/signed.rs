@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::Method;
-use tender::domain::DownloadUrls;
+use tender::domain::{DownloadUrls, Role, Scope};
 
 use super::Download;
 use crate::harness::{Device, START, TestServer};
@@ -119,6 +119,21 @@ async fn addresses_are_not_asked_for_where_authentication_is_off() {
     .await;
     let download = Download::start_on(server, &[]).await;
     download.assert_whole(&download.get(&[]).await);
+}
+
+#[tokio::test]
+async fn who_may_look_at_all_packages_needs_no_signature() {
+    let (download, device) = start().await;
+    let path = format!("/local_storage/{}", download.uuid);
+    let mut viewer = download.server.logged_in("vera", Role::Viewer).await;
+    download.assert_whole(&viewer.get(&path).await);
+    let script = download.server.operator(Scope::ReadOnly).await;
+    download.assert_whole(&script.get(&path).await);
+    // A device has no business with other packages than those that it is offered, nor who only uploads.
+    device.send(device.request(Method::GET, &path)).await.error(403);
+    download.server.operator(Scope::UploadSingleFile).await.get(&path).await.error(403);
+    let forged = format!("{path}?expires=4000000000&signature={}", "A".repeat(43));
+    viewer.get(&forged).await.error(403);
 }
 
 #[tokio::test]

@@ -16,6 +16,8 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 use tender::tls::{Trust, client_config};
 
+use super::description::Question;
+
 /// A reply, read to its end.
 #[derive(Debug, Clone)]
 pub struct Reply {
@@ -25,10 +27,16 @@ pub struct Reply {
 }
 
 impl Reply {
+    /// Sends a request, and holds what comes against the description of the API.
     pub(super) async fn of(request: RequestBuilder) -> Self {
-        let response = request.send().await.unwrap();
+        let (client, request) = request.build_split();
+        let request = request.unwrap();
+        let question = Question::of(&request);
+        let response = client.execute(request).await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, body: response.bytes().await.unwrap().to_vec() }
+        let reply = Self { status, headers, body: response.bytes().await.unwrap().to_vec() };
+        question.assert_answer(status, &reply.headers, Some(&reply.body));
+        reply
     }
 
     /// A header as text; empty if it is missing.

@@ -6,6 +6,7 @@ mod assertions;
 mod browser;
 pub mod certificate;
 pub mod client;
+pub mod description;
 pub mod process;
 pub mod provider;
 pub mod raw;
@@ -20,8 +21,9 @@ use tender::app::{App, Running, StartError};
 use tender::auth::device_token;
 use tender::auth::password::Password;
 use tender::clock::{Clock, ManualTime};
-use tender::config::Config;
+use tender::config::{Config, TlsConfig};
 use tender::domain::{Action, Actor, ActorKind, Deed, MacAddress, Role, Scope, Scopes, UserName};
+use tender::http::serve::Listeners;
 use tender::installation::Installation;
 use tender::store::users;
 use tender::usecase::issue_token::issue_token;
@@ -46,6 +48,7 @@ pub struct TestServer {
     pub time: ManualTime,
     running: Option<Running>,
     url: String,
+    secure_url: String,
 }
 
 impl TestServer {
@@ -65,7 +68,8 @@ impl TestServer {
         let mut config = Config::in_folder(folder.path().join("data"));
         configure(&mut config);
         let (clock, time) = Clock::manual(wall);
-        let mut server = Self { folder, config, clock, time, running: None, url: String::new() };
+        let mut server =
+            Self { folder, config, clock, time, running: None, url: String::new(), secure_url: String::new() };
         server.run().await;
         server
     }
@@ -74,8 +78,15 @@ impl TestServer {
     pub async fn run(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(5);
         let running = loop {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            match App::start(self.config.clone(), listener, self.clock.clone()).await {
+            let mut listeners = Listeners::from(TcpListener::bind("127.0.0.1:0").await.unwrap());
+            if self.config.tls != TlsConfig::Off {
+                // Those who are not there for the encryption do without.
+                listeners.plain.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
+            }
+            if let Some((host, port)) = &self.config.metrics_listen {
+                listeners.metrics = Some(TcpListener::bind((host.as_str(), *port)).await.unwrap());
+            }
+            match App::start(self.config.clone(), listeners, self.clock.clone()).await {
                 // A test that starts a program has a copy of all our open files for a moment, the lock among them.
                 Err(StartError::AlreadyRunning(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(2)).await;
@@ -83,7 +94,8 @@ impl TestServer {
                 started => break started.unwrap(),
             }
         };
-        self.url = format!("http://{}", running.address);
+        self.url = format!("http://{}", running.plain_addresses.first().unwrap_or(&running.address));
+        self.secure_url = format!("https://{}", running.address);
         self.running = Some(running);
     }
 
@@ -108,10 +120,19 @@ impl TestServer {
         &self.url
     }
 
+    /// Where a server with a certificate speaks HTTPS; then [`TestServer::url`] is plain HTTP.
+    pub fn secure_url(&self) -> &str {
+        &self.secure_url
+    }
+
     /// Where the server serves metrics alone, if it does.
     pub fn metrics_url(&self) -> Option<String> {
-        let running = self.running.as_ref().expect("a server that runs");
-        running.metrics_address.map(|address| format!("http://{address}"))
+        self.running().metrics_address.map(|address| format!("http://{address}"))
+    }
+
+    /// The server as it runs.
+    pub fn running(&self) -> &Running {
+        self.running.as_ref().expect("a server that runs")
     }
 
     /// The server's data folder.
@@ -158,8 +179,7 @@ impl TestServer {
 
     /// The code that makes somebody the first administrator.
     pub fn claim_code(&self) -> Option<String> {
-        let running = self.running.as_ref().expect("a server that runs");
-        running.claim_code.as_ref().map(|code| code.reveal().to_owned())
+        self.running().claim_code.as_ref().map(|code| code.reveal().to_owned())
     }
 
     /// Somebody without any token.

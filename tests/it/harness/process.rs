@@ -15,7 +15,8 @@ pub fn tender(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tender"));
     for (name, _) in std::env::vars_os() {
         let text = name.to_string_lossy();
-        if text.starts_with("TENDER_") || text.starts_with("RDFM_") || text == "STATE_DIRECTORY" {
+        let is_ours = ["TENDER_", "RDFM_", "LISTEN_", "WATCHDOG_"].iter().any(|start| text.starts_with(start));
+        if is_ours || ["STATE_DIRECTORY", "CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET"].contains(&&*text) {
             command.env_remove(&name);
         }
     }
@@ -88,10 +89,17 @@ impl ServerProcess {
         let address = move || {
             let log = log.lock().unwrap();
             let told = |line: &str| match serde_json::from_str::<serde_json::Value>(line) {
-                Ok(line) => (line["message"] == "serving").then(|| line["address"].as_str().unwrap().to_owned()),
-                Err(_) => Some(line.split_once("serving address=")?.1.split(' ').next()?.to_owned()),
+                Ok(line) if line["message"] == "serving" => {
+                    Some([&line["scheme"], &line["address"]].map(|text| text.as_str().unwrap().to_owned()))
+                }
+                Ok(_) => None,
+                Err(_) => {
+                    let (_, told) = line.split_once("serving address=")?;
+                    let scheme = if told.contains(" scheme=\"https\"") { "https" } else { "http" };
+                    Some([scheme, told.split(' ').next()?].map(str::to_owned))
+                }
             };
-            log.iter().find_map(|line| told(line)).map(|address| format!("http://{address}"))
+            log.iter().find_map(|line| told(line)).map(|[scheme, address]| format!("{scheme}://{address}"))
         };
         eventually("the server serves", || address().is_some() || server.child.try_wait().unwrap().is_some()).await;
         server.url = address().unwrap_or_else(|| panic!("the server did not start: {:?}", server.log()));

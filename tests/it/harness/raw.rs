@@ -7,6 +7,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 pub use super::assertions::eventually;
+use super::description::Question;
 use super::{Reply, TestServer};
 
 /// How long anything may take before a test fails.
@@ -31,7 +32,12 @@ impl TestServer {
         let mut connection = Raw::connect(self).await;
         let head = format!("{head}\r\nConnection: close\r\n\r\n");
         connection.send([head.as_bytes(), body].concat()).await;
-        connection.reply().await.expect("a reply")
+        let reply = connection.reply().await.expect("a reply");
+        // What is no HTTP is answered without a body.
+        if let Some(question) = Question::of_head(&head).filter(|_| reply.status != 400 || !reply.body.is_empty()) {
+            question.assert_answer(reply.status, &reply.headers, Some(&reply.body));
+        }
+        reply
     }
 
     /// Asks for a path that may be written in any way.

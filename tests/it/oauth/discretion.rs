@@ -8,9 +8,9 @@ use tender::auth::Credential;
 use tender::store::clients;
 use tender::usecase::manage_clients::ClientSecret;
 
-use crate::harness::TestServer;
 use crate::harness::client::{Client, GRANT, INTROSPECT, REVOKE, TOKEN};
 use crate::harness::process::{ServerProcess, files_below, run};
+use crate::harness::{TestServer, eventually};
 
 /// What the hash of a secret looks like to people: a few bytes of it, however they are separated.
 fn hash_in_hex(secret: &str) -> String {
@@ -48,6 +48,8 @@ async fn no_secret_and_no_token_is_in_the_files_or_in_the_log() {
 
     let files = files_below(&folder.path().join("data"));
     assert!(files.iter().any(|file| file.ends_with("tender.sqlite")), "{files:?}");
+    // What the server says comes after its reply.
+    eventually("the log has the last deed", || server.log().contains("token.revoke: done")).await;
     let log = server.log();
     assert!(log.contains("token.revoke: done") && log.contains("token.grant: denied"), "{log}");
     for secret in [&old.secret, &client.secret, &old_token, &token] {

@@ -75,6 +75,12 @@ impl Fleet {
         status["concerns"].as_array().unwrap().iter().any(|concern| concern["name"] == name)
     }
 
+    /// What load balancers are told.
+    async fn readiness(&self) -> String {
+        let reply = self.server.anonymous().get("/health/ready").await.ok();
+        reply["status"].as_str().unwrap().to_owned()
+    }
+
     /// Whoever needs no write is served.
     async fn serves_devices(&mut self) {
         assert_eq!(self.device.authorize().await.status, 200);
@@ -115,6 +121,7 @@ async fn a_full_disk_refuses_writes_until_there_is_room_again() {
     assert!(refused > 0);
     fleet.serves_devices().await;
     assert!(fleet.has_concern("no_room").await && fleet.has_concern("writes_fail").await);
+    assert_eq!(fleet.readiness().await, "degraded");
 
     fs::remove_file(&filler).unwrap();
     // Nobody has to ask for a write before it is noticed.
@@ -158,5 +165,6 @@ async fn a_disk_that_takes_no_writes_any_more_still_serves_devices() {
     let upload = crate::harness::form(&crate::harness::metadata("v2"), Some(b"x"));
     assert_eq!(fleet.operator.upload(upload).await.status, 503);
     assert!(fleet.has_concern("writes_fail").await);
+    assert_eq!(fleet.readiness().await, "degraded");
     fleet.serves_devices().await;
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -26,14 +27,14 @@ const CLEARING_INTERVAL: Duration = Duration::from_secs(1);
 /// Keeps downloads to their rates.
 pub struct Limiter {
     /// Whether there is any rate at any time: all that a download without one costs is to look at this.
-    is_on: bool,
-    schedule: RateSchedule,
+    is_on: AtomicBool,
     clock: Clock,
     origin: Instant,
     state: Mutex<State>,
 }
 
 struct State {
+    schedule: Arc<RateSchedule>,
     share: FairShare<Client>,
     /// Those who wait, or have not come for what they were given, by number.
     turns: HashMap<u64, Turn>,
@@ -52,22 +53,29 @@ impl Limiter {
     pub fn new(schedule: RateSchedule, clock: Clock) -> Arc<Self> {
         let share = FairShare::new(schedule.rates(|| clock.known_date()), Duration::ZERO);
         Arc::new(Self {
-            is_on: !schedule.is_unlimited(),
-            schedule,
+            is_on: AtomicBool::new(!schedule.is_unlimited()),
             clock,
             origin: Instant::now(),
-            state: Mutex::new(State { share, turns: HashMap::new(), is_tended: false }),
+            state: Mutex::new(State { schedule: Arc::new(schedule), share, turns: HashMap::new(), is_tended: false }),
         })
     }
 
     /// Which rates hold when.
-    pub fn schedule(&self) -> &RateSchedule {
-        &self.schedule
+    pub fn schedule(&self) -> Arc<RateSchedule> {
+        self.lock().schedule.clone()
+    }
+
+    /// From now on other rates hold, also for the downloads that go on.
+    pub fn set_schedule(&self, schedule: RateSchedule) {
+        // Whoever waits is looked after soon, by the new rates.
+        let mut state = self.lock();
+        self.is_on.store(!schedule.is_unlimited(), Ordering::Relaxed);
+        state.schedule = Arc::new(schedule);
     }
 
     /// Whether there is any rate at any time.
     pub fn is_on(&self) -> bool {
-        self.is_on
+        self.is_on.load(Ordering::Relaxed)
     }
 
     /// Lets who waits under `ticket` have what may be sent now, or wait on: how many bytes, at least one and at most `wanted`.
@@ -130,7 +138,7 @@ impl Limiter {
 impl State {
     /// Gives what may be sent now: whom to wake.
     fn give(&mut self, limiter: &Limiter) -> Vec<Waker> {
-        let (rates, now) = (limiter.schedule.rates(|| limiter.clock.known_date()), limiter.elapsed());
+        let (rates, now) = (self.schedule.rates(|| limiter.clock.known_date()), limiter.elapsed());
         if rates != self.share.rates() {
             self.share.set_rates(rates, now);
         }
@@ -246,6 +254,25 @@ mod tests {
         assert!((9.5..10.2).contains(&begin.elapsed().as_secs_f64()), "{:?}", begin.elapsed());
         // The bucket is empty now: this would take a while.
         assert!(take(&mut allowance, 100 * KIBIBYTE).now_or_never().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn other_rates_hold_at_once_also_for_those_who_wait() {
+        let limiter = limiter(64 * KIBIBYTE);
+        let mut allowance = allowance(&limiter, 1);
+        while take(&mut allowance, 128 * KIBIBYTE).now_or_never().is_some() {}
+        limiter.set_schedule(schedule(0));
+        let begin = Instant::now();
+        assert!(!allowance.is_limited());
+        take(&mut allowance, 128 * KIBIBYTE).await;
+        assert!(begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
+        assert_eq!(take(&mut allowance, 1 << 40).await, 1 << 40);
+
+        limiter.set_schedule(schedule(KIBIBYTE));
+        while take(&mut allowance, 128 * KIBIBYTE).now_or_never().is_some() {}
+        let begin = Instant::now();
+        assert!(take(&mut allowance, 128 * KIBIBYTE).await < 128 * KIBIBYTE);
+        assert!(begin.elapsed() > Duration::from_millis(4), "{:?}", begin.elapsed());
     }
 
     #[tokio::test(start_paused = true)]

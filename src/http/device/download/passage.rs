@@ -9,9 +9,10 @@ use uuid::Uuid;
 use super::limiter::{Allowance, Client, Limiter};
 use super::queue::{Busy, Place, Queue};
 use crate::clock::Clock;
-use crate::domain::downloads::{DownloadLimits, RateSchedule};
+use crate::domain::downloads::{DownloadCap, DownloadLimits, RateSchedule};
 use crate::http::error::ApiError;
 use crate::http::range::ByteRange;
+use crate::usecase::setting::Setting;
 
 /// When a client comes again for which there was no place.
 const COME_AGAIN: Duration = Duration::from_secs(10);
@@ -19,23 +20,36 @@ const COME_AGAIN: Duration = Duration::from_secs(10);
 /// How much is downloaded at once.
 pub struct Downloads {
     limiter: Arc<Limiter>,
-    queue: Option<Arc<Queue>>,
+    queue: Setting<Option<Arc<Queue>>>,
 }
 
 impl Downloads {
     /// Within these limits; `clock` says which of them hold.
     pub fn new(limits: DownloadLimits, clock: Clock) -> Self {
-        Self { limiter: Limiter::new(limits.rates, clock), queue: limits.cap.map(Queue::new) }
+        Self { limiter: Limiter::new(limits.rates, clock), queue: Setting::new(limits.cap.map(Queue::new)) }
+    }
+
+    /// From now on within other limits. Downloads that go on keep their places, and have the new rates.
+    pub fn set_limits(&self, limits: DownloadLimits) {
+        self.limiter.set_schedule(limits.rates);
+        match (self.queue.get(), limits.cap) {
+            (Some(queue), Some(cap)) => queue.set_cap(cap),
+            (Some(queue), None) => {
+                self.queue.set(None);
+                queue.set_cap(DownloadCap::LIFTED);
+            }
+            (None, cap) => self.queue.set(cap.map(Queue::new)),
+        }
     }
 
     /// Which rates hold when.
-    pub fn rates(&self) -> &RateSchedule {
+    pub fn rates(&self) -> Arc<RateSchedule> {
         self.limiter.schedule()
     }
 
     /// How many requests wait for a place.
     pub fn waiting(&self) -> usize {
-        self.queue.as_ref().map_or(0, |queue| queue.waiting())
+        self.queue.get().map_or(0, |queue| queue.waiting())
     }
 
     /// Waits for a place, if there is a cap, for the bytes of `range` of a package that has so many.
@@ -48,7 +62,7 @@ impl Downloads {
         range: ByteRange,
         length: u64,
     ) -> Result<Passage, ApiError> {
-        let place = match &self.queue {
+        let place = match self.queue.get() {
             None => None,
             Some(queue) => Some(queue.place(client, package).await.map_err(|Busy| {
                 ApiError::Busy("as many packages are being downloaded as may be at once", COME_AGAIN)

@@ -44,6 +44,13 @@ impl Queue {
         Arc::new(Self { origin: Instant::now(), state })
     }
 
+    /// From now on so many; those who have a place keep it, and those who wait are called if there are more.
+    pub fn set_cap(&self, cap: DownloadCap) {
+        let mut state = self.lock();
+        state.places.set_cap(cap);
+        state.admit(self.elapsed());
+    }
+
     /// Waits until a download of this package by this client has a place.
     pub async fn place(self: &Arc<Self>, client: Client, package: Uuid) -> Result<Place, Busy> {
         let place = || Place { queue: self.clone(), client, package, released: Released::Partly };
@@ -218,6 +225,18 @@ mod tests {
         place.complete();
         drop(place);
         assert!(later.now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_is_called_when_there_are_more_places() {
+        let (queue, _place) = taken().await;
+        let (mut second, mut third) = (pin!(queue.place(client(2), PACKAGE)), pin!(queue.place(client(3), PACKAGE)));
+        assert!(second.as_mut().now_or_never().is_none() && third.as_mut().now_or_never().is_none());
+        queue.set_cap(DownloadCap::new(2, 40).unwrap());
+        let _second = second.now_or_never().expect("a place at once").ok().unwrap();
+        assert!(third.as_mut().now_or_never().is_none());
+        queue.set_cap(DownloadCap::LIFTED);
+        assert!(third.now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]
