@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use tokio_rustls::TlsAcceptor;
@@ -24,7 +25,7 @@ use crate::config::{BackupConfig, Config};
 use crate::delivery::{self, DeliveryError};
 use crate::domain::AuditRetention;
 use crate::http::serve::{Limits, Listeners, serve};
-use crate::http::{Addresses, Api, Downloads, EventStreams, route};
+use crate::http::{Addresses, Api, Downloads, EventStreams, Traffic, metrics_route, route};
 use crate::identity_provider::{IdentityProvider, IdentityProviderError};
 use crate::installation::{Installation, InstallationError};
 use crate::store::{InstanceLock, PackageFolder, Store, StoreError, Swept, attempts};
@@ -49,6 +50,10 @@ const PRESENCE_INTERVAL: Duration = Duration::from_secs(30);
 const TELL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often there is a look whether something is wrong with the server.
 const WATCH_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the log says how many requests there were that are no news.
+const ROUTINE_INTERVAL: Duration = Duration::from_secs(60);
+/// Connections of a listener for metrics alone: those who watch are few.
+const METRICS_CONNECTIONS: usize = 16;
 /// How often it is tried whether the disk takes writes again, while it takes none.
 const WRITE_TRIAL_INTERVAL: Duration = Duration::from_secs(10);
 /// How often there is a look for uploads that nobody goes on with.
@@ -104,6 +109,8 @@ pub struct Running {
     pub is_secure: bool,
     /// Where it speaks plain HTTP beside HTTPS.
     pub plain_addresses: Vec<SocketAddr>,
+    /// Where it serves metrics alone, if it does.
+    pub metrics_address: Option<SocketAddr>,
     /// What makes somebody the first administrator, if there is none; to be printed.
     pub claim_code: Option<Credential>,
     settings: Settings,
@@ -193,6 +200,8 @@ impl App {
         let address = *main.first().ok_or(StartError::NoListener)?;
         let tls = certificates.as_ref().map(|certificates| certificates.server_config()).transpose()?;
         listeners.tls = tls.map(TlsAcceptor::from);
+        let metrics_listener = listeners.metrics.take();
+        let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose()?;
         let limits = Limits::new(config.max_connections, config.drain_timeout);
         let hurry = CancellationToken::new();
         let audit_retention = Setting::new(config.audit_retention);
@@ -207,7 +216,9 @@ impl App {
         let heard = store.clone();
         let telling = every(TELL_INTERVAL, shutdown.clone(), move || tell(heard.clone(), told.clone()));
         let watching = every(WATCH_INTERVAL, shutdown.clone(), move || watch_concerns(watch.clone(), watched.clone()));
-        let serving = tokio::spawn(serve(listeners, route(&api), limits, shutdown.clone(), hurry.clone()));
+        let (metrics, traffic) = (metrics_route(&api), api.traffic.clone());
+        let serving = serve(listeners, route(&api), traffic.clone(), limits, shutdown.clone(), hurry.clone());
+        let serving = tokio::spawn(serving);
         let pulse = Pulse { store: store.clone(), serving: serving.abort_handle() };
         let is_secure = certificates.is_some();
         let settings = Settings { api, scrub: scrub_plan, audit_retention, certificates: certificates.clone() };
@@ -219,9 +230,14 @@ impl App {
             tokio::spawn(pruning),
             tokio::spawn(telling),
             tokio::spawn(watching),
+            tokio::spawn(tell_routine(traffic.clone(), shutdown.clone())),
             tokio::spawn(sweep_packages(store.clone(), swept_packages, shutdown.clone())),
             tokio::spawn(scrub(scrubber, shutdown.clone())),
         ];
+        if let Some(listener) = metrics_listener {
+            let limits = Limits::new(METRICS_CONNECTIONS, config.drain_timeout);
+            tasks.push(tokio::spawn(serve(listener, metrics, traffic, limits, shutdown.clone(), hurry.clone())));
+        }
         if let Some(certificates) = certificates {
             let looking = move || look_at_certificates(certificates.clone());
             tasks.push(tokio::spawn(every(config.certificate_look.0, shutdown.clone(), looking)));
@@ -235,6 +251,7 @@ impl App {
             address,
             is_secure,
             plain_addresses: plain,
+            metrics_address,
             claim_code,
             settings,
             pulse,
@@ -302,6 +319,14 @@ async fn tell(store: Store, tracker: Arc<Tracker>) {
     if let Err(error) = tracker.tell().await {
         tracing::warn!(%error, "could not queue events; will try again");
     }
+}
+
+/// Logs once a minute, and at the end, how many requests there were that are no news.
+async fn tell_routine(traffic: Arc<Traffic>, shutdown: CancellationToken) {
+    while shutdown.run_until_cancelled(sleep(ROUTINE_INTERVAL)).await.is_some() {
+        traffic.tell_routine();
+    }
+    traffic.tell_routine();
 }
 
 /// Tells others what is wrong with the server.

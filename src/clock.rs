@@ -91,6 +91,11 @@ impl Clock {
         lock(&self.start).count_on(self.source.elapsed())
     }
 
+    /// What the wall clock shows, right or wrong and finer than dates are stored: for the log, which others read beside theirs.
+    pub fn wall(&self) -> SystemTime {
+        self.source.wall()
+    }
+
     /// Time since an arbitrary moment, as finely as the machine counts, for how long something takes.
     pub fn elapsed(&self) -> Duration {
         self.source.elapsed()

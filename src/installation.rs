@@ -114,6 +114,16 @@ impl Installation {
         }
     }
 
+    /// The places of an installation of which something is there, be it broken: for a command that says what. Blocks.
+    pub fn folder_as_it_is(config: &StorageConfig) -> Result<DataFolder, InstallationError> {
+        let folder = DataFolder::at(config.data_folder.clone(), config.database.as_deref(), config.packages.clone());
+        if folder.root().exists() || folder.database().exists() {
+            Ok(folder)
+        } else {
+            Err(InstallationError::NotThere(config.data_folder.clone()))
+        }
+    }
+
     /// Opens an installation that is there: for commands that only look or take away. Blocks.
     pub fn open_existing(config: &StorageConfig, clock: Clock) -> Result<Self, InstallationError> {
         Self::existing_folder(config)?;

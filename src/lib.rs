@@ -17,15 +17,16 @@
 //! [`clock`] tells the time. [`service`] is what is between a server and the service manager that started it. People may have
 //! their tokens from elsewhere: [`identity_provider`] asks there. What happens is told to webhooks: [`delivery`] sends there.
 //! Both do so by [`outbound`] clients, over [`tls`]. Where the server speaks HTTPS itself, [`certificates`] looks after what
-//! it shows.
+//! it shows. [`logging`] writes what is worth a line, [`count`] has the numbers of the metrics, and [`machine`] asks the
+//! operating system for more.
 //!
 //! People log in ([`usecase::log_in`]; the first one with the code that the server printed, [`usecase::claim`]), and programs
 //! get tokens ([`usecase::grant_token`]). Whatever they change is in the audit log ([`store::audit`]), in the same transaction.
 //!
 //! # Who may use whom
 //!
-//! `domain` knows nobody. `auth` and `store` know `domain` (and `store` the clock, as does `http`); `usecase` knows these three; `http` knows
-//! them all; `app` and `cli` wire. A test reads the imports and fails when an arrow runs the other way.
+//! `domain` knows nobody, nor do `count` and `machine`. `auth` and `store` know `domain` (and `store` the clock, as does `http`, and what is
+//! counted); `usecase` knows these three; `http` knows them all; `app` and `cli` wire. A test reads the imports and fails when an arrow runs the other way.
 //!
 //! # Invariants
 //!
@@ -48,11 +49,14 @@ pub mod certificates;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod count;
 pub mod delivery;
 pub mod domain;
 pub mod http;
 pub mod identity_provider;
 pub mod installation;
+pub mod logging;
+pub mod machine;
 pub mod outbound;
 pub mod service;
 pub mod store;

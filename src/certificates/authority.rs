@@ -178,6 +178,11 @@ impl Authority {
         [(&self.current.certificate, None)].into_iter().chain(previous).collect()
     }
 
+    /// The same as PEM, one after the other: what clients need.
+    pub fn trusted_pem(&self) -> String {
+        self.trusted().into_iter().map(|(certificate, _)| certificate.pem.as_str()).collect()
+    }
+
     /// The name of the authority that signs.
     pub fn subject(&self) -> &str {
         &self.current.certificate.subject

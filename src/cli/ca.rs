@@ -89,7 +89,7 @@ fn show(folder: &DataFolder) -> anyhow::Result<()> {
 
 fn export(folder: &DataFolder, output: Option<&Path>) -> anyhow::Result<()> {
     let authority = certificates::stored(folder)?.ok_or(CertificateError::NoAuthority)?;
-    let pem: String = authority.trusted().into_iter().map(|(certificate, _)| certificate.pem.as_str()).collect();
+    let pem = authority.trusted_pem();
     match output {
         Some(path) => fs::write(path, pem).with_context(|| format!("cannot write {}", path.display())),
         None => Ok(io::stdout().lock().write_all(pem.as_bytes())?),

@@ -25,6 +25,11 @@ impl Place {
     pub(super) fn storage_config(&self) -> Result<StorageConfig, ConfigError> {
         StorageConfig::new(self.storage.clone(), &self.file)
     }
+
+    /// The options that say which data it is.
+    pub(super) fn into_options(self) -> (StorageOptions, FileOption) {
+        (self.storage, self.file)
+    }
 }
 
 /// What a command needs of the data that it works on.

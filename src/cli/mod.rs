@@ -7,6 +7,7 @@ mod ca;
 mod check;
 mod client;
 mod deed;
+mod diagnose;
 mod health;
 mod import;
 mod installation;
@@ -16,6 +17,7 @@ mod restore;
 mod rollback;
 mod serve;
 mod simulate;
+mod status;
 mod token;
 mod trust;
 mod user;
@@ -59,6 +61,10 @@ enum Command {
     Restore(restore::RestoreArguments),
     /// Put back the database from before the last upgrade
     Rollback(rollback::RollbackArguments),
+    /// Make a bundle without secrets for whoever is to help, also of what is damaged
+    Diagnose(diagnose::DiagnoseArguments),
+    /// Say how the server and its fleet are; exit code 1 if there is something that a person has to know
+    Status(status::StatusArguments),
     /// Say why a device does not get an update, or which one it gets
     Why(why::WhyArguments),
     /// Show, export and rotate the certificate authority that --tls auto makes
@@ -105,6 +111,8 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
         Command::Backup(arguments) => backup::run(arguments),
         Command::Restore(arguments) => restore::run(arguments),
         Command::Rollback(arguments) => rollback::run(arguments),
+        Command::Diagnose(arguments) => diagnose::run(arguments),
+        Command::Status(arguments) => status::run(arguments),
         Command::Why(arguments) => why::run(arguments),
         Command::Ca(arguments) => ca::run(arguments),
         Command::Import(arguments) => import::run(arguments),

@@ -11,9 +11,7 @@ use clap::ArgMatches;
 use humantime::format_duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::reload;
-use tracing_subscriber::util::SubscriberInitExt;
+use tokio::time::sleep;
 
 use crate::app::{App, Running};
 use crate::clock::Clock;
@@ -22,11 +20,14 @@ use crate::config::{
     TlsOptions, WebhookOptions, host_and_port,
 };
 use crate::http::serve::Listeners;
-use crate::service::{GivenSockets, LogLevels, Reloader, ServiceManager, Word, keep_watched};
+use crate::logging::Logging;
+use crate::service::{GivenSockets, Reloader, ServiceManager, Word, keep_watched};
 use crate::usecase::claim::CODE_LIFETIME;
 
 /// A gateway has few cores, and each worker costs memory.
 const MAX_WORKERS: usize = 4;
+/// How often the log says which lines it held back.
+const SUPPRESSED_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a start may take before the service manager is left to its own patience: a migration of a large database on a slow card.
 const LONGEST_START: Duration = Duration::from_secs(60 * 60);
 /// What an end takes beside the drain: the last write to a slow card.
@@ -67,14 +68,11 @@ pub fn run(mut arguments: Box<ServeArguments>, matches: Option<&ArgMatches>) -> 
     let config = arguments.config()?;
     // Before there are threads.
     let sockets = GivenSockets::take()?;
-    let stderr = std::io::stderr;
-    let lines =
-        tracing_subscriber::fmt::layer().with_ansi(stderr().is_terminal()).with_writer(stderr).with_target(false);
-    let (levels, log) = reload::Layer::new(config.log.clone());
-    tracing_subscriber::registry().with(levels).with(lines).init();
+    let clock = Clock::system();
+    let logging = Logging::start(config.log_format, config.log.clone(), clock.clone())?;
     let manager = ServiceManager::of_this_process();
     let serving = async {
-        let served = serve(&manager, arguments, config, sockets, log).await;
+        let served = serve(&manager, arguments, config, sockets, clock, logging).await;
         if let Err(error) = &served {
             manager.tell([Word::Status(format!("failed: {error:#}"))]).await;
         }
@@ -93,26 +91,31 @@ async fn serve(
     arguments: Box<ServeArguments>,
     config: Config,
     sockets: GivenSockets,
-    log: LogLevels,
+    clock: Clock,
+    logging: Logging,
 ) -> anyhow::Result<()> {
     // Before anything is begun, so that a stop at any moment is an orderly one.
     let mut signals = Signals::catch()?;
+    tokio::spawn(tell_what_was_suppressed(logging.clone()));
     manager.tell([Word::Status("starting: opening the database".to_owned())]).await;
     let listeners = listen(&config, sockets).await?;
     warn_of_plain_http(&config, &listeners);
     let started = config.clone();
-    let running = manager.wait_for(LONGEST_START, App::start(config, listeners, Clock::system())).await?;
+    let running = manager.wait_for(LONGEST_START, App::start(config, listeners, clock)).await?;
     let status = format!("serving on {}", running.address);
     let scheme = running.scheme();
     tracing::info!(address = %running.address, scheme, data = %started.storage.data_folder.display(), "serving");
     for address in &running.plain_addresses {
         tracing::info!(%address, "serving plain HTTP, too");
     }
+    if let Some(address) = running.metrics_address {
+        tracing::info!(%address, "serving metrics to everybody who asks there");
+    }
     manager.tell([Word::Ready, Word::Status(status.clone())]).await;
     announce_claim(&running, started.public_url.as_deref());
 
     let longest_end = started.drain_timeout + LAST_WRITE;
-    let mut reloader = Reloader::new(move || arguments.config(), started, running.settings(), log);
+    let mut reloader = Reloader::new(move || arguments.config(), started, running.settings(), logging);
     let pulse = running.pulse();
     let watched = async {
         if let Some(patience) = manager.watchdog() {
@@ -142,6 +145,14 @@ async fn serve(
     Ok(())
 }
 
+/// Has the log say how often lines were held back, for as long as the program runs.
+async fn tell_what_was_suppressed(logging: Logging) {
+    loop {
+        sleep(SUPPRESSED_INTERVAL).await;
+        logging.write_suppressed();
+    }
+}
+
 /// The listeners that the service manager hands over, or our own.
 async fn listen(config: &Config, mut sockets: GivenSockets) -> anyhow::Result<Listeners> {
     let is_secure = config.tls != TlsConfig::Off;
@@ -156,6 +167,9 @@ async fn listen(config: &Config, mut sockets: GivenSockets) -> anyhow::Result<Li
         (Some(listener), _) => listeners.plain.push(TcpListener::from_std(listener)?),
         (None, Some((host, port))) => listeners.plain.push(bind("--plain-listen", host, *port).await?),
         (None, None) => {}
+    }
+    if let Some((host, port)) = &config.metrics_listen {
+        listeners.metrics = Some(bind("--metrics-listen", host, *port).await?);
     }
     if sockets.left() > 0 {
         tracing::warn!(sockets = sockets.left(), "the service manager hands over more sockets than are needed");

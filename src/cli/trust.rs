@@ -18,6 +18,11 @@ pub(super) struct TrustOption {
 }
 
 impl TrustOption {
+    /// Whether somebody said so.
+    pub(super) fn is_given(&self) -> bool {
+        self.ca.is_some()
+    }
+
     /// Whom to believe when a server is asked over HTTPS, or not over that.
     pub(super) fn trust(&self, is_https: bool) -> anyhow::Result<Trust> {
         let Some(path) = &self.ca else {

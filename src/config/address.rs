@@ -2,7 +2,7 @@
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::options::read_file;
 use super::{ConfigError, FileOption, refuse};
@@ -12,7 +12,7 @@ pub(super) const DEFAULT_PORT: u16 = 5000;
 
 /// Where to listen: options of `tender serve`, and of commands that look for the server. Field names are the keys of the
 /// file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Deserialize, Serialize)]
 pub struct AddressOptions {
     /// Address to listen on [default: 127.0.0.1:5000]
     #[arg(long, env = "TENDER_LISTEN", value_name = "ADDR:PORT")]
@@ -35,6 +35,12 @@ impl AddressOptions {
             _ => {}
         }
         self
+    }
+
+    /// These, and where they say nothing, `other`: the two forms are not mixed.
+    pub(super) fn or(self, other: Self) -> Self {
+        let Self { listen, hostname, api_port } = &self;
+        if listen.is_some() || hostname.is_some() || api_port.is_some() { self } else { other }
     }
 
     /// The same for a command that only has to do with this; reads the file.

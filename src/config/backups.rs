@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::hours::local_hours;
 use super::secrets::BACKUP;
@@ -20,7 +20,7 @@ const SHORTEST_PERIOD: Duration = Duration::from_secs(60);
 const LONGEST_PERIOD: Duration = Duration::from_secs(100 * 366 * 24 * 60 * 60);
 
 /// Backups that the server makes by itself: options of `tender serve`. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Deserialize, Serialize)]
 pub struct BackupOptions {
     /// Folder in which the server puts backups that it makes by itself [default: it makes none]
     #[arg(long, env = "TENDER_BACKUP_FOLDER", value_name = "DIR")]

@@ -40,6 +40,8 @@ impl Config {
             backups,
             scrub,
             log,
+            log_format,
+            metrics_listen,
         } = self;
         let secret = |config: &Self| config.storage.secret.clone();
         let named = |options: &[(&'static str, bool)]| {
@@ -80,6 +82,8 @@ impl Config {
                 ("the backups", *backups != new.backups),
                 ("max_connections", *max_connections != new.max_connections),
                 ("drain_timeout", *drain_timeout != new.drain_timeout),
+                ("log_format", *log_format != new.log_format),
+                ("metrics_listen", *metrics_listen != new.metrics_listen),
             ]),
         }
     }

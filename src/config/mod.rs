@@ -4,12 +4,14 @@ mod address;
 mod backups;
 mod difference;
 mod downloads;
+mod effective;
 mod hours;
 mod http_url;
 mod identity_provider;
 mod options;
 mod secrets;
 mod tls;
+mod watch;
 mod webhooks;
 
 use std::env;
@@ -28,12 +30,14 @@ use address::{DEFAULT_HOST, DEFAULT_PORT};
 pub use backups::{BackupConfig, BackupOptions, backup_passphrase};
 pub use difference::Difference;
 use downloads::download_limits;
+pub use effective::effective_options;
 use hours::{local_hours, time_zone};
 pub use http_url::HttpUrl;
 pub use identity_provider::IdentityProviderConfig;
 use options::read_file;
 pub use options::{FileOption, ServeOptions, StorageOptions, WebhookOptions};
 pub use tls::{LookInterval, TlsConfig, TlsOptions};
+pub use watch::LogFormat;
 pub use webhooks::{WebhookConfig, WebhookLimits};
 
 const DEFAULT_DATA_FOLDER: &str = "tender-data";
@@ -123,6 +127,10 @@ pub struct Config {
     pub backups: Option<BackupConfig>,
     /// What is logged.
     pub log: Targets,
+    /// How lines of the log look.
+    pub log_format: LogFormat,
+    /// Host and port of a listener for metrics alone.
+    pub metrics_listen: Option<(String, u16)>,
 }
 
 impl StorageConfig {
@@ -177,6 +185,8 @@ impl Config {
             scrub: ScrubPlan::default(),
             backups: None,
             log: Targets::new(),
+            log_format: LogFormat::Auto,
+            metrics_listen: None,
         }
     }
 
@@ -245,6 +255,8 @@ impl Config {
             backups: BackupConfig::resolve(backup, contents.backup, &zone)?,
             scrub: scrub_plan(options.scrub_rate.as_deref(), options.scrub_every.as_deref(), scrub_hours)?,
             log: log_levels(options.log.as_deref().unwrap_or(DEFAULT_LOG))?,
+            log_format: watch::log_format(options.log_format.as_deref())?,
+            metrics_listen: options.metrics_listen.as_deref().map(watch::metrics_listen).transpose()?,
         })
     }
 }
@@ -389,7 +401,7 @@ mod tests {
     fn every_option_is_a_flag_a_variable_and_a_key() {
         let command = command();
         let options: Vec<&Arg> = command.get_arguments().collect();
-        assert_eq!(options.len(), 44);
+        assert_eq!(options.len(), 46);
         for option in options {
             let flag = option.get_long().unwrap();
             assert!(option.get_env().is_some(), "--{flag} has no environment variable");

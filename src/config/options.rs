@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::tls::TlsOptions;
 use super::{AddressOptions, BackupOptions, ConfigError, refuse};
 use crate::domain::Hours;
 
 /// Where everything is kept: options of every command. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Deserialize, Serialize)]
 pub struct StorageOptions {
     /// Folder for the database, the packages and the secret [default: $STATE_DIRECTORY, else ./tender-data]
     #[arg(long, env = "TENDER_DATA_DIR", value_name = "DIR")]
@@ -31,7 +31,7 @@ pub struct StorageOptions {
 }
 
 /// How to serve: options of `tender serve`. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Deserialize, Serialize)]
 pub struct ServeOptions {
     /// Address under which devices reach this server, for download links [default: as each request says]
     #[arg(long, env = "TENDER_PUBLIC_URL", value_name = "URL")]
@@ -106,10 +106,16 @@ pub struct ServeOptions {
     /// What to log: error, warn, info, debug or trace, also for a part, such as info,tender::store=debug [default: info]
     #[arg(long, env = "TENDER_LOG", value_name = "LEVELS")]
     pub(super) log: Option<String>,
+    /// How lines of the log look: auto (as suits what stderr is), text, json or journal [default: auto]
+    #[arg(long, env = "TENDER_LOG_FORMAT", value_name = "FORM")]
+    pub(super) log_format: Option<String>,
+    /// Address to serve /metrics on without authentication, and nothing else, such as 127.0.0.1:9500 [default: none]
+    #[arg(long, env = "TENDER_METRICS_LISTEN", value_name = "ADDR:PORT")]
+    pub(super) metrics_listen: Option<String>,
 }
 
 /// Where events are sent: options of `tender serve` and `tender webhook`. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Deserialize, Serialize)]
 pub struct WebhookOptions {
     /// Address to which events are sent; the file may have more, as a list of webhooks
     #[arg(long, env = "TENDER_WEBHOOK", value_name = "URL")]
@@ -136,7 +142,7 @@ impl FileOption {
 }
 
 /// All options that a file may hold.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 pub(super) struct FileContents {
     #[serde(flatten)]
     pub(super) storage: StorageOptions,
@@ -161,16 +167,21 @@ pub(super) struct FileContents {
 }
 
 /// The rates of downloads in some hours; what is left out is as usual.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct DownloadHours {
+    #[serde(serialize_with = "as_text")]
     pub(super) hours: Hours,
     pub(super) rate: Option<String>,
     pub(super) rate_device: Option<String>,
 }
 
+fn as_text<S: Serializer>(hours: &Hours, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(hours)
+}
+
 /// A webhook of the file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WebhookEntry {
     pub(super) url: String,
@@ -219,6 +230,8 @@ impl ServeOptions {
             scrub_hours: self.scrub_hours.or(other.scrub_hours),
             time_zone: self.time_zone.or(other.time_zone),
             log: self.log.or(other.log),
+            log_format: self.log_format.or(other.log_format),
+            metrics_listen: self.metrics_listen.or(other.metrics_listen),
         }
     }
 }

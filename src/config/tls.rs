@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{ConfigError, refuse};
 
@@ -14,7 +14,7 @@ const LOOK_INTERVAL: Duration = Duration::from_secs(5);
 const MOST_NAMES: usize = 64;
 
 /// HTTPS: options of `tender serve`. Field names are the keys of the file.
-#[derive(Debug, Clone, Default, Args, Deserialize)]
+#[derive(Debug, Clone, Default, Args, Deserialize, Serialize)]
 pub struct TlsOptions {
     /// HTTPS with a certificate that tender makes itself (auto), or plain HTTP (off) [default: off, unless a certificate is
     /// given]

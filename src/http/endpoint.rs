@@ -18,6 +18,7 @@ use warp::reply::Response;
 use super::Api;
 use super::body::RequestBody;
 use super::error::{ApiError, no_such_path};
+use super::exchange::{RequestRecord, Who};
 use super::guard::{Audience, Guard, Refusal};
 use super::request::{Arrival, Head, Request};
 use crate::domain::{Action, Identifier};
@@ -65,10 +66,13 @@ where
     // A client that hangs up takes its request's future with it. What people change must not stop half way.
     let runs_to_its_end = action.is_some();
     let run: Run<P> = Arc::new(move |api, parameter, request| {
+        let record = request.head.record.clone();
         let answer = answer(api, guard.clone(), handler.clone(), parameter, request);
         if runs_to_its_end {
             let running = tokio::spawn(answer);
-            running.map(|response| response.unwrap_or_else(|error| ApiError::internal(error).into_response())).boxed()
+            running
+                .map(move |response| response.unwrap_or_else(|error| refuse(&record, ApiError::internal(error))))
+                .boxed()
         } else {
             answer.boxed()
         }
@@ -86,19 +90,36 @@ where
     F: Future<Output = Result<Response, ApiError>> + Send + 'static,
 {
     let target = guard.action().map(|_| request.head.target.clone());
+    let record = request.head.record.clone();
     let (deed, error) = match guard.admit(&api, &request.head).await {
         Ok(caller) => {
+            if let Some(who) = guard.who(&caller) {
+                record.note_who(who);
+            }
             let deed = guard.deed(&caller);
             match handler(api.clone(), caller, parameter, request).await {
                 Ok(response) => return response,
                 Err(error) => (deed, error),
             }
         }
-        Err(Refusal { error, deed }) => (deed, request.body.refuse(error).await),
+        Err(Refusal { error, deed }) => {
+            if let Some(deed) = &deed {
+                record.note_who(Who::Actor(deed.actor.clone()));
+            }
+            (deed, request.body.refuse(error).await)
+        }
     };
     if let (Some(deed), Some(target)) = (deed, target) {
         let entry = deed.ended(error.outcome(), target.path()).with(error.sentence());
         api.audit.note_failure(&api.store, entry).await;
+    }
+    refuse(&record, error)
+}
+
+/// The reply to the client, and the reason for the log.
+fn refuse(record: &RequestRecord, error: ApiError) -> Response {
+    if let Some(cause) = error.cause() {
+        record.note_cause(cause);
     }
     error.into_response()
 }
@@ -148,14 +169,17 @@ pub fn at<P: PathParameter>(path: &'static str, endpoints: impl Into<Vec<Endpoin
     let summaries = endpoints.iter().map(summary).collect();
     let mount = move |api: Arc<Api>| {
         let endpoints: Arc<[Endpoint<P>]> = endpoints.into();
+        let position = api.traffic.position(path);
         matching::<P>(path)
             .and(warp::method())
             .and(warp::header::headers_cloned())
             .and(warp::ext::optional::<Arrival>())
             .and(warp::body::stream())
             .then(move |parameter, method, headers, arrival: Option<Arrival>, body| {
-                let Arrival { target, connection, segments } = arrival.unwrap_or_default();
-                dispatch(&api, &endpoints, parameter, Head { method, target, headers, connection, segments }, body)
+                let Arrival { target, connection, segments, record } = arrival.unwrap_or_default();
+                let head = Head { method, target, headers, connection, segments, record };
+                head.record.enter(position, api.addresses.client_address(&head));
+                dispatch(&api, &endpoints, parameter, head, body)
             })
             .boxed()
     };

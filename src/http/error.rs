@@ -63,13 +63,15 @@ pub enum ApiError {
     /// 460: the piece of an upload was damaged on the way (tus 1.0, extension checksum).
     ChecksumMismatch,
     /// 503: what is asked for needs the disk, which takes no writes.
-    ReadOnly,
+    ReadOnly(StoreError),
     /// 503: the packages are not there.
-    PackagesAway,
+    PackagesAway(StoreError),
     /// 503: too much goes on at the moment; again after so long.
     Busy(&'static str, Duration),
     /// 507: there is no room.
     InsufficientStorage(String),
+    /// 507: there was room, and the disk is full all the same.
+    DiskFull(StoreError),
 }
 
 impl ApiError {
@@ -99,8 +101,8 @@ impl ApiError {
             Self::OAuth(error) if error.is_about_the_client() => StatusCode::UNAUTHORIZED,
             Self::OAuth(_) => StatusCode::BAD_REQUEST,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::ReadOnly | Self::PackagesAway | Self::Busy(..) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::InsufficientStorage(_) => StatusCode::INSUFFICIENT_STORAGE,
+            Self::ReadOnly(_) | Self::PackagesAway(_) | Self::Busy(..) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::InsufficientStorage(_) | Self::DiskFull(_) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
 
@@ -126,10 +128,11 @@ impl ApiError {
             | Self::Conflict(sentence)
             | Self::UnprocessableContent(sentence)
             | Self::InsufficientStorage(sentence) => sentence.clone(),
-            Self::ReadOnly => {
+            Self::DiskFull(_) => "the server's disk is full: delete packages that are not needed".to_owned(),
+            Self::ReadOnly(_) => {
                 "the server's disk cannot be written to: its log says why; devices still get their updates".to_owned()
             }
-            Self::PackagesAway => {
+            Self::PackagesAway(_) => {
                 "the server's package folder is not there: its file system must be mounted again".to_owned()
             }
             Self::UnsupportedVersion => "the header Tus-Resumable must be 1.0.0".to_owned(),
@@ -151,11 +154,17 @@ impl ApiError {
         }
     }
 
-    /// The reply to the client; what is our fault is logged here.
-    pub fn into_response(self) -> Response {
-        if let Self::Internal(error) = &self {
-            tracing::error!(error = %chain(&**error), "a request failed");
+    /// What only the log is to know: why something is our fault.
+    pub fn cause(&self) -> Option<String> {
+        match self {
+            Self::Internal(error) => Some(chain(&**error)),
+            Self::DiskFull(error) | Self::ReadOnly(error) | Self::PackagesAway(error) => Some(error.to_string()),
+            _ => None,
         }
+    }
+
+    /// The reply to the client.
+    pub fn into_response(self) -> Response {
         let body = match &self {
             Self::OAuth(OAuthError { name, sentence }) => {
                 serde_json::json!({ "error": name, "error_description": sentence })
@@ -206,18 +215,13 @@ impl From<Invalid> for ApiError {
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         if error.is_disk_full() {
-            tracing::error!(%error, "the disk is full");
-            return Self::InsufficientStorage(
-                "the server's disk is full: delete packages that are not needed".to_owned(),
-            );
+            return Self::DiskFull(error);
         }
         if error.is_read_only() {
-            tracing::error!(%error, "the disk cannot be written to");
-            return Self::ReadOnly;
+            return Self::ReadOnly(error);
         }
         if let StoreError::PackagesAway(_) = error {
-            tracing::error!(%error, "packages cannot be delivered");
-            return Self::PackagesAway;
+            return Self::PackagesAway(error);
         }
         Self::internal(error)
     }

@@ -6,6 +6,7 @@ use std::future::Future;
 
 use super::Api;
 use super::error::ApiError;
+use super::exchange::Who;
 use super::identity::{self, Identity, bearer_token};
 use super::request::Head;
 use crate::auth::device_token;
@@ -32,6 +33,11 @@ pub trait Guard: Clone + Send + Sync + 'static {
     /// Who does what with this call, if that belongs into the audit log.
     fn deed(&self, _: &Self::Caller) -> Option<Deed> {
         None
+    }
+
+    /// Who called, for the log.
+    fn who(&self, caller: &Self::Caller) -> Option<Who> {
+        self.deed(caller).map(|deed| Who::Actor(deed.actor))
     }
 }
 
@@ -114,7 +120,10 @@ pub struct TokenHolder(
 );
 
 /// A person or script that may look.
-pub struct Operator;
+pub struct Operator(
+    /// Who that is.
+    pub Actor,
+);
 
 /// Somebody who may upload some kind of package.
 pub struct Uploader {
@@ -188,6 +197,10 @@ impl Guard for DeviceOnly {
     fn audience(&self) -> Audience {
         Audience::Device
     }
+
+    fn who(&self, TokenHolder(holder): &TokenHolder) -> Option<Who> {
+        holder.as_ref().map(|holder| Who::Device(holder.mac_address.clone()))
+    }
 }
 
 impl Guard for Management {
@@ -197,11 +210,15 @@ impl Guard for Management {
     async fn admit(&self, api: &Api, head: &Head) -> Result<Operator, Refusal> {
         let identity = identity::identify(api, head).await?;
         require(&identity.scopes, self.0)?;
-        Ok(Operator)
+        Ok(Operator(identity.actor))
     }
 
     fn audience(&self) -> Audience {
         Audience::Management(self.0)
+    }
+
+    fn who(&self, Operator(actor): &Operator) -> Option<Who> {
+        Some(Who::Actor(actor.clone()))
     }
 }
 
@@ -219,11 +236,15 @@ impl Guard for Listening {
     async fn admit(&self, api: &Api, head: &Head) -> Result<Operator, Refusal> {
         let identity = identity::identify_listener(api, head).await?;
         require(&identity.scopes, self.0)?;
-        Ok(Operator)
+        Ok(Operator(identity.actor))
     }
 
     fn audience(&self) -> Audience {
         Audience::Management(self.0)
+    }
+
+    fn who(&self, Operator(actor): &Operator) -> Option<Who> {
+        Some(Who::Actor(actor.clone()))
     }
 }
 
@@ -293,6 +314,10 @@ impl Guard for OwnUploads {
 
     fn audience(&self) -> Audience {
         Audience::Uploader
+    }
+
+    fn who(&self, actor: &Actor) -> Option<Who> {
+        Some(Who::Actor(actor.clone()))
     }
 }
 

@@ -9,6 +9,7 @@ mod connection;
 mod device;
 mod endpoint;
 mod error;
+mod exchange;
 mod guard;
 mod health;
 mod host;
@@ -22,12 +23,12 @@ mod request;
 mod sendfile;
 pub mod serve;
 mod session_cookie;
+mod traffic;
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use warp::http::Method;
 
@@ -52,6 +53,7 @@ use crate::usecase::hold_back::HoldBack;
 use crate::usecase::log_in::Doorkeeper;
 use crate::usecase::open_packages::OpenPackages;
 use crate::usecase::planner::Planner;
+use crate::usecase::register_device::SignatureTurns;
 use crate::usecase::resume_upload::ResumableUploads;
 use crate::usecase::room::Room;
 use crate::usecase::schedule_backups::BackupSchedule;
@@ -67,12 +69,14 @@ pub use host::Addresses;
 pub use management::bundles::BundleReply;
 pub use management::decision::DecisionReply;
 pub use management::events::EventStreams;
+pub use management::status::StatusReply;
 use management::{
     admissions, attempts, audit, bundles, decision, device_changes, devices, events, fleet, group_overview, groups,
-    package_overview, packages, preview, registrations, rollouts, session, status, tus, uploads, webhooks,
+    metrics, package_overview, packages, preview, registrations, rollouts, session, status, tus, uploads, webhooks,
 };
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
+pub use traffic::Traffic;
 
 /// What handlers work with.
 pub struct Api {
@@ -109,7 +113,7 @@ pub struct Api {
     /// What was noted in the audit log of late.
     pub audit: AuditLog,
     /// How many signatures may be checked at once.
-    pub signature_turns: Arc<Semaphore>,
+    pub signature_turns: SignatureTurns,
     /// Who listens to events.
     pub event_streams: EventStreams,
     /// Whether the server is ready.
@@ -120,6 +124,8 @@ pub struct Api {
     pub download_urls: DownloadUrls,
     /// The backups that the server makes by itself.
     pub backups: Option<Arc<BackupSchedule>>,
+    /// What goes through the server.
+    pub traffic: Arc<Traffic>,
     /// Everybody may do everything.
     pub authentication_is_off: bool,
 }
@@ -133,6 +139,7 @@ impl Api {
         let downloads = Downloads::new(DownloadLimits::default(), store.clock().clone());
         let event_streams = EventStreams::new(store.clock().now(), CancellationToken::new(), usize::MAX);
         let planner = Planner::default();
+        let traffic = Arc::new(Traffic::new(&route_table(), store.clock().elapsed()));
         let survey = FleetSurvey::new(store.clone(), planner.clone(), tracker.clone(), DEFAULT_SILENT_AFTER);
         Self {
             store,
@@ -151,12 +158,13 @@ impl Api {
             gatekeeper: Gatekeeper::default(),
             claim: None,
             audit: AuditLog::default(),
-            signature_turns: Arc::new(Semaphore::new(available_parallelism().map_or(1, usize::from))),
+            signature_turns: SignatureTurns::new(available_parallelism().map_or(1, usize::from)),
             event_streams,
             health: HealthCheck::new(CancellationToken::new()),
             addresses: Addresses::default(),
             download_urls: DownloadUrls::Public,
             backups: None,
+            traffic,
             authentication_is_off: false,
         }
     }
@@ -169,11 +177,16 @@ const PATCH: Method = Method::PATCH;
 const PUT: Method = Method::PUT;
 const DELETE: Method = Method::DELETE;
 
+/// The route of packages' bytes.
+const DOWNLOADS: &str = "/local_storage/{name...}";
+/// The route of what Prometheus reads.
+const METRICS: &str = "/metrics";
+
 /// Every path that the server answers, those called most first.
 fn resources() -> Vec<Resource> {
     vec![
         at("/api/v1/update/check", [on(POST, DeviceOnly, update::check)]),
-        at("/local_storage/{name...}", [on(GET, Downloading, download::package)]),
+        at(DOWNLOADS, [on(GET, Downloading, download::package)]),
         at("/api/v1/auth/device", [on(POST, Public, auth::authorize)]),
         at("/api/v1/auth/pending", [on(GET, Management(ReadOnly), registrations::list)]),
         at("/api/v1/auth/register", [on(POST, Change(ReadWrite, AcceptDevice), registrations::accept)]),
@@ -278,7 +291,7 @@ fn resources() -> Vec<Resource> {
         ),
         at("/api/tender/v1/devices/{device}/decision", [on(GET, Management(ReadOnly), decision::of_device)]),
         at("/api/tender/v1/groups/{group}/preview", [on(POST, Management(ReadOnly), preview::preview)]),
-        at("/metrics", [on(GET, Management(ReadOnly), status::metrics)]),
+        at(METRICS, [on(GET, Management(ReadOnly), metrics::show)]),
         at("/health/live", [on(GET, Public, health::live)]),
         at("/health/ready", [on(GET, Public, health::ready)]),
         at("/oauth/token", [on(POST, ClientOnly(GrantToken), token::grant)]),
@@ -296,6 +309,11 @@ pub fn route(api: &Arc<Api>) -> Route {
     assets::prepare();
     openapi::prepare();
     any_of(resources(), api)
+}
+
+/// The route of a listener that serves metrics to everybody, and nothing else.
+pub fn metrics_route(api: &Arc<Api>) -> Route {
+    any_of(vec![at(METRICS, [on(GET, Public, metrics::show_to_everybody)])], api)
 }
 
 /// The route table as data: which path takes which method from whom.

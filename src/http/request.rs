@@ -1,10 +1,13 @@
 //! A request, as guards and handlers see it.
 
+use std::sync::Arc;
+
 use headers::HeaderMap;
 use warp::http::{Method, Uri};
 
 use super::body::RequestBody;
 use super::connection::Connection;
+use super::exchange::RequestRecord;
 use super::sendfile::Segments;
 
 /// What is known of a request before its body is read.
@@ -19,6 +22,8 @@ pub struct Head {
     pub connection: Connection,
     /// What is sent of files on that connection; `None` where files have to be read.
     pub segments: Option<Segments>,
+    /// What becomes known of it, for the log.
+    pub record: Arc<RequestRecord>,
 }
 
 /// What the connection adds to a request on its way to the routes.
@@ -30,6 +35,8 @@ pub struct Arrival {
     pub connection: Connection,
     /// What is sent of files on that connection; `None` where files have to be read.
     pub segments: Option<Segments>,
+    /// What becomes known of it, for the log.
+    pub record: Arc<RequestRecord>,
 }
 
 /// Path and query, as sent but for empty segments.

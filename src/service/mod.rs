@@ -9,6 +9,6 @@ mod sockets;
 mod watchdog;
 
 pub use manager::{ServiceManager, Word};
-pub use reload::{LogLevels, Reloader};
+pub use reload::Reloader;
 pub use sockets::{GivenSocketError, GivenSockets};
 pub use watchdog::keep_watched;

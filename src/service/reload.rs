@@ -1,15 +1,10 @@
 //! Reading the configuration again, while the server runs.
 
 use tokio::task::block_in_place;
-use tracing_subscriber::Registry;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::reload;
 
 use crate::app::Settings;
 use crate::config::{Config, ConfigError, Difference};
-
-/// What is logged, and can be changed.
-pub type LogLevels = reload::Handle<Targets, Registry>;
+use crate::logging::Logging;
 
 /// Reads the configuration again and changes what can be changed.
 pub struct Reloader {
@@ -19,7 +14,7 @@ pub struct Reloader {
     /// What holds.
     current: Config,
     settings: Settings,
-    log: LogLevels,
+    logging: Logging,
 }
 
 impl Reloader {
@@ -28,9 +23,9 @@ impl Reloader {
         read: impl Fn() -> Result<Config, ConfigError> + Send + Sync + 'static,
         started: Config,
         settings: Settings,
-        log: LogLevels,
+        logging: Logging,
     ) -> Self {
-        Self { read: Box::new(read), current: started.clone(), started, settings, log }
+        Self { read: Box::new(read), current: started.clone(), started, settings, logging }
     }
 
     /// Reads it again. One that cannot work changes nothing. What became of it is in the log.
@@ -45,9 +40,7 @@ impl Reloader {
 
         let Difference { changeable, .. } = self.current.difference(&new);
         self.settings.apply(&new).await;
-        if let Err(error) = self.log.reload(new.log.clone()) {
-            tracing::error!(%error, "what is logged could not be changed");
-        }
+        self.logging.set_filter(new.log.clone());
         let Difference { fixed, .. } = self.started.difference(&new);
         self.current = new;
 

@@ -143,6 +143,11 @@ impl Events {
         Listener { before: kept.from(place), is_resumed, position, messages: self.listeners.subscribe() }
     }
 
+    /// How many listen.
+    pub fn listeners(&self) -> usize {
+        self.listeners.receiver_count()
+    }
+
     /// Whether anybody listens.
     pub fn has_listeners(&self) -> bool {
         self.listeners.receiver_count() > 0

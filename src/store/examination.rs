@@ -5,10 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode};
+use serde_json::{Map, Value};
 
-use super::StoreError;
 use super::schema;
+use super::{DatabaseSize, StoreError};
 
+/// How many devices are shown of one.
+const DEVICES: u32 = 10_000;
 /// How many faults SQLite lists of one database.
 const FAULTS: usize = 100;
 
@@ -63,6 +66,52 @@ impl Examination {
         Ok(faults)
     }
 
+    /// How long its files are.
+    pub fn size(&self) -> DatabaseSize {
+        DatabaseSize::of(&self.connection)
+    }
+
+    /// What SQLite says about it: the version of the schema, how it is written, and its pages.
+    pub fn properties(&self) -> Result<Value, StoreError> {
+        let mut properties = Map::new();
+        for name in ["user_version", "application_id", "journal_mode", "page_size", "page_count", "freelist_count"] {
+            let value: rusqlite::types::Value = self.connection.pragma_query_value(None, name, |row| row.get(0))?;
+            properties.insert(name.to_owned(), json_of(value));
+        }
+        properties.insert("sqlite".to_owned(), rusqlite::version().into());
+        Ok(properties.into())
+    }
+
+    /// How many rows each table has; of one that cannot be read, why.
+    pub fn row_counts(&self) -> Result<Value, StoreError> {
+        let mut tables =
+            self.connection.prepare("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name")?;
+        let tables: Vec<String> = tables.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let count = |table: &str| {
+            let sql = format!("SELECT count(*) FROM \"{}\"", table.replace('"', "\"\""));
+            self.connection.query_row(&sql, [], |row| row.get::<_, i64>(0))
+        };
+        let counts = tables.into_iter().map(|table| {
+            let rows = count(&table).map_or_else(|error| error.to_string().into(), Value::from);
+            (table, rows)
+        });
+        Ok(Value::Object(counts.collect()))
+    }
+
+    /// What tells devices apart, of as many as one can look through: neither their keys nor all that they report.
+    pub fn device_facts(&self) -> Result<Value, StoreError> {
+        let mut devices = self.connection.prepare(
+            "SELECT json_object('id', id, 'mac_address', mac_address, 'group', group_id, 'last_access_at', last_access_at,
+                 'type', metadata ->> '$.\"rdfm.hardware.devtype\"', 'version', metadata ->> '$.\"rdfm.software.version\"')
+             FROM devices LEFT JOIN device_presence ON device_id = id ORDER BY id LIMIT ?1",
+        )?;
+        let mut shown = Vec::new();
+        for text in devices.query_map([DEVICES], |row| row.get::<_, String>(0))? {
+            shown.push(serde_json::from_str(&text?).unwrap_or_default());
+        }
+        Ok(Value::Array(shown))
+    }
+
     /// Refuses a database that is newer, or another program's.
     pub fn refuse_foreign(&self) -> Result<(), StoreError> {
         schema::refuse_foreign(&self.connection, &self.path)
@@ -71,6 +120,15 @@ impl Examination {
     /// Runs a query.
     pub fn read<T>(&self, query: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         query(&self.connection)
+    }
+}
+
+fn json_of(value: rusqlite::types::Value) -> Value {
+    match value {
+        rusqlite::types::Value::Integer(number) => number.into(),
+        rusqlite::types::Value::Real(number) => number.into(),
+        rusqlite::types::Value::Text(text) => text.into(),
+        rusqlite::types::Value::Null | rusqlite::types::Value::Blob(_) => Value::Null,
     }
 }
 

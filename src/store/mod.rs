@@ -67,8 +67,8 @@ pub use restoring::{RestoreRefused, Restoring};
 pub use resumable::{Progress, ResumableFile};
 pub use schema::latest_version;
 pub use snapshots::{Difference, Rollback, Snapshot, SnapshotRefused};
-pub use space::{Space, database_bytes};
-pub use writer::{Change, Generations, WriteTx};
+pub use space::{DatabaseSize, Space};
+pub use writer::{Change, Generations, WriteCounts, WriteTx};
 
 use crate::clock::Clock;
 use crate::domain::Timestamp;
@@ -289,6 +289,16 @@ impl Store {
     /// When writes began to fail; `None` while they succeed.
     pub fn writes_fail_since(&self) -> Option<Timestamp> {
         self.writer.health().failing_since()
+    }
+
+    /// What was written since the start.
+    pub fn write_counts(&self) -> &WriteCounts {
+        self.writer.health().counts()
+    }
+
+    /// How many writes wait for the writer.
+    pub async fn waiting_writes(&self) -> usize {
+        self.writer.waiting().await
     }
 
     /// Where writes fail, tries whether they still do. Writes nothing otherwise.

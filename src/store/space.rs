@@ -1,7 +1,7 @@
 //! How much room there is on file systems, and how much the database takes.
 
-use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::fs;
+use std::path::Path;
 
 use rusqlite::Connection;
 use rustix::fs::statvfs;
@@ -32,18 +32,28 @@ pub(super) fn of(folder: &Path) -> Result<Space, StoreError> {
     Ok(Space { free_bytes: bytes(found.f_bavail), total_bytes: bytes(found.f_blocks) })
 }
 
-/// How much the database takes on its file system: its file, and what is written beside it before it goes there.
-pub fn database_bytes(connection: &Connection) -> Result<u64, StoreError> {
-    // One in memory takes none.
-    let Some(database) = connection.path().filter(|path| !path.is_empty()) else { return Ok(0) };
-    let write_ahead_log = PathBuf::from(format!("{database}-wal"));
-    Ok(file_bytes(Path::new(database))? + file_bytes(&write_ahead_log)?)
+/// How long the files of a database are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatabaseSize {
+    /// The database alone.
+    pub database_bytes: u64,
+    /// Its write-ahead log.
+    pub wal_bytes: u64,
 }
 
-fn file_bytes(path: &Path) -> Result<u64, StoreError> {
-    match fs::metadata(path) {
-        Ok(metadata) => Ok(metadata.len()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(StoreError::file(path, error)),
+impl DatabaseSize {
+    /// That of the database of a connection. Blocks, for microseconds. What is not there has no bytes.
+    pub fn of(connection: &Connection) -> Self {
+        let length = |suffix: &str| {
+            // One in memory has no path.
+            let path = connection.path().filter(|path| !path.is_empty()).map(|path| format!("{path}{suffix}"));
+            path.and_then(|path| fs::metadata(path).ok()).map_or(0, |metadata| metadata.len())
+        };
+        Self { database_bytes: length(""), wal_bytes: length("-wal") }
+    }
+
+    /// All of it.
+    pub fn total_bytes(self) -> u64 {
+        self.database_bytes.saturating_add(self.wal_bytes)
     }
 }

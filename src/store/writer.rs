@@ -15,6 +15,7 @@ use tokio::sync::{mpsc, oneshot};
 use super::StoreError;
 use super::events::Events;
 use crate::clock::Clock;
+use crate::count::Count;
 use crate::domain::Timestamp;
 
 /// Writes that share a transaction at most.
@@ -56,9 +57,23 @@ impl Generations {
     }
 }
 
-/// Whether what is written reaches the disk.
+/// Whether what is written reaches the disk, and how much that is.
 #[derive(Debug, Default)]
-pub(super) struct WriteHealth(Mutex<Option<Timestamp>>);
+pub(super) struct WriteHealth {
+    failing_since: Mutex<Option<Timestamp>>,
+    counts: WriteCounts,
+}
+
+/// What was written since the start.
+#[derive(Debug, Default)]
+pub struct WriteCounts {
+    /// Writes that were asked for.
+    pub writes: Count,
+    /// Transactions that they shared.
+    pub batches: Count,
+    /// Those that were committed: each is an fsync.
+    pub commits: Count,
+}
 
 impl WriteHealth {
     /// When the last success was followed by a failure; `None` while writes succeed.
@@ -79,7 +94,12 @@ impl WriteHealth {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Timestamp>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.failing_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was written since the start.
+    pub(super) fn counts(&self) -> &WriteCounts {
+        &self.counts
     }
 }
 
@@ -219,6 +239,11 @@ impl Writer {
         &self.health
     }
 
+    /// How many writes wait.
+    pub(super) async fn waiting(&self) -> usize {
+        self.jobs.lock().await.as_ref().map_or(0, |jobs| jobs.max_capacity() - jobs.capacity())
+    }
+
     /// Takes no more jobs, finishes those that wait, and closes the connection.
     pub(super) async fn close(&self) {
         self.jobs.lock().await.take();
@@ -247,6 +272,8 @@ fn run(
 }
 
 fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, followers: &Followers, health: &WriteHealth) {
+    health.counts.batches.add_one();
+    health.counts.writes.add(batch.len() as u64);
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
         health.note(false, now);
         let error = StoreError::from(error);
@@ -275,6 +302,7 @@ fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, followers
         // What waited for the commit is undone before anybody hears of the failure.
         drop(after_commit);
     } else {
+        health.counts.commits.add_one();
         for work in after_commit {
             log_panic(catch_unwind(AssertUnwindSafe(work)));
         }

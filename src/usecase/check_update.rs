@@ -19,10 +19,38 @@ use crate::store::{Assignment, Store, StoreError, Utterance};
 pub enum UpdateCheck {
     /// Install this package next.
     Update(Offer),
-    /// Nothing to install.
-    NoUpdate,
+    /// Nothing to install, for this reason.
+    NoUpdate(NoUpdate),
     /// No such device is registered.
     UnknownDevice,
+}
+
+/// Why there is nothing to install.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoUpdate {
+    /// It runs what its group's policy names.
+    UpToDate,
+    /// It is in no group, or the policy wants nothing of it.
+    NoTarget,
+    /// No sequence of the group's packages leads to the target.
+    NoPath,
+    /// There is a package, and the rollout or a failure holds it back.
+    HeldBack,
+}
+
+impl NoUpdate {
+    /// Every reason there is.
+    pub const ALL: [Self; 4] = [Self::UpToDate, Self::NoTarget, Self::NoPath, Self::HeldBack];
+
+    /// The name in the metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UpToDate => "up_to_date",
+            Self::NoTarget => "no_target",
+            Self::NoPath => "no_path",
+            Self::HeldBack => "held_back",
+        }
+    }
 }
 
 /// A package to install, one of its group's.
@@ -55,20 +83,22 @@ pub async fn check_update(
     let heard = hear_device(store, &mac_key, Utterance::Check(&report.metadata)).await?;
     let Some(Assignment { device, group }) = heard else { return Ok(UpdateCheck::UnknownDevice) };
     let runs = report.metadata.text(keys::SOFTWARE_VERSION).unwrap_or_default();
-    let nothing = || {
+    let nothing = |reason| {
         tracker.see(device, runs);
-        Ok(UpdateCheck::NoUpdate)
+        Ok(UpdateCheck::NoUpdate(reason))
     };
-    let Some(group) = group else { return nothing() };
+    let Some(group) = group else { return nothing(NoUpdate::NoTarget) };
     let plans = planner.of_group(store, group).await?;
     let path = match plans.outcome(&report.metadata).await? {
         Outcome::Install(path) => path,
         Outcome::SearchTooLarge => {
             let device_type = report.metadata.text(keys::DEVICE_TYPE);
             tracing::warn!(%group, device_type, "the group's packages have too many combinations to search");
-            return nothing();
+            return nothing(NoUpdate::NoPath);
         }
-        Outcome::UpToDate | Outcome::NoTarget | Outcome::NoPath => return nothing(),
+        Outcome::UpToDate => return nothing(NoUpdate::UpToDate),
+        Outcome::NoTarget => return nothing(NoUpdate::NoTarget),
+        Outcome::NoPath => return nothing(NoUpdate::NoPath),
     };
     let offer = Offer { packages: plans.packages().clone(), position: path[0] };
     let proposal = plans.proposal(group, offer.package());
@@ -79,7 +109,7 @@ pub async fn check_update(
         return Ok(UpdateCheck::UnknownDevice);
     }
     match hold {
-        Some(_) => Ok(UpdateCheck::NoUpdate),
+        Some(_) => Ok(UpdateCheck::NoUpdate(NoUpdate::HeldBack)),
         None => Ok(UpdateCheck::Update(offer)),
     }
 }

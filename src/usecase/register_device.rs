@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::hear_device::hear_device;
 use super::hold_back::{Asking, HoldBack};
 use crate::auth::{Keys, PublicKey, device_token};
+use crate::count::Level;
 use crate::domain::{
     Deed, DeviceId, DeviceReport, Event, KeyFingerprint, MacKey, Registration, RegistrationState, Timestamp,
 };
@@ -58,6 +59,30 @@ pub enum AuthorizationError {
     Signing(#[from] jwt::Error),
 }
 
+/// How many signatures may be checked at once.
+#[derive(Debug, Clone)]
+pub struct SignatureTurns {
+    turns: Arc<Semaphore>,
+    waiting: Level,
+}
+
+impl SignatureTurns {
+    /// So many at once.
+    pub fn new(turns: usize) -> Self {
+        Self { turns: Arc::new(Semaphore::new(turns)), waiting: Level::default() }
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> u64 {
+        self.waiting.get()
+    }
+
+    async fn take(&self) -> Result<OwnedSemaphorePermit, StoreError> {
+        let _waiting = self.waiting.enter();
+        self.turns.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)
+    }
+}
+
 /// Checks the signature, then grants a token or notes that the device waits.
 ///
 /// `signature_turns` bounds how many signatures are checked at once: each is a millisecond of arithmetic. Whoever asks too often
@@ -65,7 +90,7 @@ pub enum AuthorizationError {
 pub async fn authorize(
     store: &Store,
     keys: &Keys,
-    signature_turns: &Arc<Semaphore>,
+    signature_turns: &SignatureTurns,
     hold_back: &HoldBack,
     request: AuthorizationRequest,
 ) -> Result<Authorization, AuthorizationError> {
@@ -74,7 +99,7 @@ pub async fn authorize(
     let arrived = store.clock().known_date();
     let fingerprint = public_key.fingerprint();
     let is_too_long = message.len() > REGISTRATION_LIMIT_BYTES;
-    let turn = signature_turns.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
+    let turn = signature_turns.take().await?;
     let verifying = tokio::task::spawn_blocking(move || {
         let _turn = turn;
         public_key.verify(&message, &signature)

@@ -4,7 +4,7 @@ use super::room::Room;
 use super::schedule_backups::{BackupSchedule, BackupStanding};
 use crate::domain::{ByteSize, Concern};
 use crate::store::integrity::{self, StateCounts};
-use crate::store::{Space, Store, StoreError, database_bytes, packages, registrations, uploads, webhooks};
+use crate::store::{DatabaseSize, Space, Store, StoreError, packages, registrations, uploads, webhooks};
 
 /// How the server is at a moment.
 #[derive(Debug)]
@@ -14,7 +14,7 @@ pub struct Status {
     /// How many bytes all packages have by right.
     pub package_bytes: u64,
     /// How much the database takes on its file system.
-    pub database_bytes: u64,
+    pub database: DatabaseSize,
     /// Room on the file system of the packages; `None` if it is not there.
     pub space: Option<Space>,
     /// What uploads must leave free, in bytes.
@@ -43,7 +43,7 @@ pub async fn status(
         Ok::<_, StoreError>(Status {
             packages: integrity::count(connection)?,
             package_bytes: packages::total_bytes(connection)?,
-            database_bytes: database_bytes(connection)?,
+            database: DatabaseSize::of(connection),
             space: folder.is_there().then(|| folder.space()).transpose()?,
             reserve_bytes: 0,
             unfinished_uploads: uploads::list(connection)?.len(),

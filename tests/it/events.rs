@@ -358,12 +358,12 @@ async fn who_does_not_read_is_dropped() {
     // The same server, but for a hand on its events: no client makes so many in so short a time.
     let Installation { store, keys, packages } = server.beside();
     let tracker = Arc::new(Tracker::restore(&store).await.unwrap());
-    let api = Api { authentication_is_off: true, ..Api::new(store.clone(), packages, keys, tracker) };
+    let api = Arc::new(Api { authentication_is_off: true, ..Api::new(store.clone(), packages, keys, tracker) });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let shutdown = CancellationToken::new();
     let limits = Limits::new(10, Duration::from_secs(1));
-    tokio::spawn(serve(listener, route(&Arc::new(api)), limits, shutdown.clone(), shutdown.clone()));
+    tokio::spawn(serve(listener, route(&api), api.traffic.clone(), limits, shutdown.clone(), shutdown.clone()));
     let mut slow = TcpStream::connect(address).await.unwrap();
     slow.write_all(format!("GET {EVENTS} HTTP/1.1\r\nHost: tender.example\r\nConnection: close\r\n\r\n").as_bytes())
         .await

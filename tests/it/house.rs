@@ -14,11 +14,14 @@ use reader::Source;
 const ARROWS: &[(&str, &[&str])] = &[
     ("domain", &[]),
     ("clock", &["domain"]),
+    ("count", &[]),
+    ("machine", &[]),
     ("auth", &["domain"]),
-    ("store", &["domain", "clock"]),
-    ("usecase", &["domain", "auth", "store"]),
-    ("http", &["domain", "auth", "clock", "identity_provider", "store", "usecase"]),
+    ("store", &["domain", "clock", "count"]),
+    ("usecase", &["domain", "auth", "count", "store"]),
+    ("http", &["domain", "auth", "clock", "count", "identity_provider", "machine", "store", "usecase"]),
     ("config", &["domain", "auth"]),
+    ("logging", &["clock", "config"]),
     ("certificates", &["domain", "clock", "config", "store"]),
     ("tls", &[]),
     ("outbound", &["tls"]),
@@ -54,6 +57,8 @@ const ARROWS: &[(&str, &[&str])] = &[
             "delivery",
             "http",
             "installation",
+            "logging",
+            "machine",
             "outbound",
             "service",
             "store",
@@ -63,7 +68,7 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
     // Between the server and who started it.
-    ("service", &["app", "config"]),
+    ("service", &["app", "config", "logging"]),
     ("main", &["cli"]),
     ("lib", &[]),
 ];
@@ -72,13 +77,13 @@ const ARROWS: &[(&str, &[&str])] = &[
 const RESERVED: &[(&str, &[&str])] = &[
     ("warp", &["http/"]),
     // The fake server of the simulated fleet's tests is hyper's.
-    ("hyper", &["http/serve/", "cli/simulate/tests.rs"]),
+    ("hyper", &["http/serve/", "http/exchange.rs", "cli/simulate/tests.rs"]),
     ("rusqlite", &["store/"]),
     ("rusqlite_migration", &["store/"]),
     ("r2d2", &["store/"]),
     ("r2d2_sqlite", &["store/"]),
     // Configuration and commands read files that a person names.
-    ("std::fs", &["store/", "config/", "cli/", "certificates/given.rs"]),
+    ("std::fs", &["store/", "config/", "cli/", "certificates/given.rs", "machine.rs"]),
     ("tokio::fs", &[]),
     (
         "tokio",
@@ -101,7 +106,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rcgen", &["certificates/"]),
     ("rustls_platform_verifier", &["tls.rs"]),
     // Calls of the operating system that std lacks.
-    ("rustix", &["store/", "http/sendfile.rs", "certificates/names.rs"]),
+    ("rustix", &["store/", "http/sendfile.rs", "certificates/names.rs", "logging/"]),
     // What the service manager is told and hands over.
     ("sd_notify", &["service/manager.rs"]),
     ("listenfd", &["service/sockets.rs"]),
@@ -114,11 +119,11 @@ const RESERVED: &[(&str, &[&str])] = &[
     // What hours mean is decided in one place; zones are found in another, as they may come from files.
     ("jiff", &["domain/hours", "config/hours.rs"]),
     // Files from outside are taken apart in one place, which bounds what they cost.
-    ("tar", &["domain/artifact/", "domain/bundle/", "store/backup/"]),
+    ("tar", &["domain/artifact/", "domain/bundle/", "store/backup/", "cli/diagnose/"]),
     ("lzma_rust2", &["domain/artifact/"]),
     ("ruzstd", &["domain/artifact/"]),
-    // What is compressed are our own pages.
-    ("flate2", &["domain/artifact/", "http/assets.rs"]),
+    // What is compressed are our own pages and bundles.
+    ("flate2", &["domain/artifact/", "http/assets.rs", "cli/diagnose/"]),
 ];
 
 /// Words and calls, and the only places that may have them.
@@ -133,6 +138,7 @@ const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
             "clock.rs",
             "http/body.rs",
             "http/connection.rs",
+            "http/exchange.rs",
             "http/serve/activity.rs",
             "http/device/download/",
             "cli/simulate/",

@@ -19,6 +19,8 @@ mod hostile;
 mod house;
 mod identity_provider;
 mod integrity;
+mod logging;
+mod metrics;
 mod moving_in;
 mod oauth;
 mod openapi;

@@ -4,6 +4,8 @@ mod clients;
 mod commands;
 mod death;
 mod degraded;
+mod diagnose;
 mod serving;
+mod status;
 mod users;
 mod why;

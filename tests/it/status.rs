@@ -33,6 +33,7 @@ async fn a_healthy_server_has_no_concerns() {
         &[
             "version",
             "time",
+            "uptime_seconds",
             "concerns",
             "packages",
             "database",

@@ -13,6 +13,7 @@ use crate::domain::{DeviceReport, Metadata, Timestamp};
 use crate::http::Api;
 use crate::http::body::parse_json;
 use crate::http::error::ApiError;
+use crate::http::exchange::Who;
 use crate::http::guard::Anonymous;
 use crate::http::reply;
 use crate::http::request::Request;
@@ -78,8 +79,13 @@ async fn judge(api: &Api, mut request: Request) -> Result<Option<String>, ApiErr
         signature,
         device_time: Timestamp::from_unix_seconds(body.timestamp),
     };
-    match register_device::authorize(&api.store, &api.keys, &api.signature_turns, &api.hold_back, authorization).await?
-    {
+    let who = Who::Device(authorization.report.mac_address.clone());
+    let result =
+        register_device::authorize(&api.store, &api.keys, &api.signature_turns, &api.hold_back, authorization).await?;
+    if let Authorization::Granted(_) | Authorization::Pending = result {
+        request.head.record.note_who(who);
+    }
+    match result {
         Authorization::Granted(token) => Ok(Some(token)),
         Authorization::Pending => Ok(None),
         Authorization::TooLong => Err(ApiError::PayloadTooLarge(register_device::REGISTRATION_LIMIT_BYTES as u64)),

@@ -45,6 +45,7 @@ pub async fn check(
     match check_update(&api.store, &api.planner, &api.tracker, report, issued, address).await? {
         UpdateCheck::Update(offer) => {
             let package = offer.package();
+            api.traffic.checks.offered.add_one();
             Ok(reply::ok(&UpdateReply {
                 id: package.id,
                 created: Date(package.created),
@@ -52,7 +53,10 @@ pub async fn check(
                 uri: format!("{}{}", api.addresses.base_url(&request.head)?, download::address(&api, package)),
             })?)
         }
-        UpdateCheck::NoUpdate => Ok(reply::no_content()),
+        UpdateCheck::NoUpdate(reason) => {
+            api.traffic.checks.ended(reason);
+            Ok(reply::no_content())
+        }
         UpdateCheck::UnknownDevice => Err(ApiError::Unauthorized("the device is not registered: authorize again")),
     }
 }

@@ -11,6 +11,7 @@ pub mod events;
 pub mod fleet;
 pub mod group_overview;
 pub mod groups;
+pub mod metrics;
 pub mod package_overview;
 pub mod packages;
 mod paging;

@@ -80,11 +80,13 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 /// - 422: the file does not have the SHA-256 that `rdfm.storage.sha256` gives
 /// - 507: there is no room for it
 pub async fn upload(api: Arc<Api>, uploader: Uploader, (): (), request: Request) -> Result<Response, ApiError> {
-    let (staged, submission) = upload::receive(&api.packages, &api.room, request.body).await?;
+    let (staged, submission) = upload::receive(&api, request.body).await?;
     let examined = Examined::examine(staged, submission.expected_sha256(), &mut None).await??;
     require_scopes_of(&examined, &uploader.scopes)?;
     let description = submission.describe(examined.artifact())?;
-    reply_to(&publish(&api.store, examined, description, uploader.deed, |_| Ok(())).await?)
+    let package = publish(&api.store, examined, description, uploader.deed, |_| Ok(())).await?;
+    api.traffic.uploads.add_one();
+    reply_to(&package)
 }
 
 /// 403 unless `scopes` are enough for a package of this type.

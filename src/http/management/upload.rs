@@ -11,7 +11,9 @@ use futures_util::stream::{self, StreamExt};
 use multer::{Field, Multipart};
 use tokio::sync::Mutex;
 
+use crate::count::Count;
 use crate::domain::Submission;
+use crate::http::Api;
 use crate::http::body::RequestBody;
 use crate::http::error::ApiError;
 use crate::store::{PackageFolder, StagedFile};
@@ -30,17 +32,14 @@ const FRAMING_LIMIT_BYTES: u64 = 1024 * 1024;
 
 /// Receives a form: its file, on disk but not yet a package, and what it says about it. Nothing is left of one that is
 /// refused.
-pub async fn receive(
-    folder: &PackageFolder,
-    room: &Room,
-    mut body: RequestBody,
-) -> Result<(StagedFile, Submission), ApiError> {
+pub async fn receive(api: &Api, mut body: RequestBody) -> Result<(StagedFile, Submission), ApiError> {
+    let Api { packages: folder, room, traffic, .. } = api;
     let Some(boundary) = body.multipart_boundary() else {
         let refusal = ApiError::BadRequest("no file: send the package as a multipart/form-data form".to_owned());
         return Err(body.refuse(refusal).await);
     };
     let intake = match room.admit(body.declared_length()).await? {
-        Ok(promise) => Intake { room, promise, unchecked_bytes: 0, length_bytes: 0 },
+        Ok(promise) => Intake { room, promise, counted: &traffic.upload_bytes, unchecked_bytes: 0, length_bytes: 0 },
         Err(refusal) => return Err(body.refuse(refusal.into()).await),
     };
     let body = Arc::new(Mutex::new(body));
@@ -61,6 +60,8 @@ pub async fn receive(
 struct Intake<'a> {
     room: &'a Room,
     promise: Promise,
+    /// Where all bytes that come in are counted.
+    counted: &'a Count,
     /// What has come in since there was last a look at the room.
     unchecked_bytes: u64,
     length_bytes: u64,
@@ -72,6 +73,7 @@ impl Intake<'_> {
     async fn arrived(&mut self, bytes: usize) -> Result<(), ApiError> {
         let bytes = bytes as u64;
         self.promise.arrived(bytes);
+        self.counted.add(bytes);
         self.length_bytes += bytes;
         self.room.check_length(self.length_bytes)?;
         self.unchecked_bytes += bytes;

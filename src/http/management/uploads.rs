@@ -272,6 +272,7 @@ async fn receive_piece(
             return Err(appending.failure().await.into());
         }
         missing -= length;
+        api.traffic.upload_bytes.add(length);
         unchecked_bytes += length;
         if unchecked_bytes >= CHECK_BYTES {
             unchecked_bytes = 0;
@@ -353,7 +354,9 @@ pub async fn finish(
     };
     require_scopes_of(&examined, &scopes)?;
     let description = submission.describe(examined.artifact())?;
-    reply_to(&api.uploads.finish(turn, examined, description, deed).await?)
+    let package = api.uploads.finish(turn, examined, description, deed).await?;
+    api.traffic.uploads.add_one();
+    reply_to(&package)
 }
 
 /// What was said about the package when the upload began, and now: the latter counts. 400 if a value is no text.

@@ -6,6 +6,7 @@ use super::form::{Credentials, Form};
 use crate::domain::{Action, Actor, ActorKind, Deed};
 use crate::http::Api;
 use crate::http::error::ApiError;
+use crate::http::exchange::Who;
 use crate::http::guard::{Audience, Guard, Refusal};
 use crate::http::request::{Head, Request};
 use crate::store::clients::Client;
@@ -59,6 +60,10 @@ impl Guard for ClientOnly {
     fn action(&self) -> Option<Action> {
         Some(self.0)
     }
+
+    fn who(&self, caller: &ClientCaller) -> Option<Who> {
+        caller.client.as_ref().map(|client| Who::Actor(Actor::new(ActorKind::Client, client.name.clone())))
+    }
 }
 
 impl ClientCaller {
@@ -85,6 +90,7 @@ impl ClientCaller {
             }
         };
         let actor = Actor::new(ActorKind::Client, client.name.clone());
+        request.head.record.note_who(Who::Actor(actor.clone()));
         let deed = Deed { actor, address: api.addresses.client_address(&request.head), action };
         Ok(Authenticated { client, deed, form, path: request.head.target.path().to_owned() })
     }

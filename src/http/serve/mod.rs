@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::endpoint::Route;
+use super::traffic::Traffic;
 use protocol::Server;
 
 /// The pause after accepting a connection failed: usually too many files are open, and some will be closed.
@@ -51,6 +52,8 @@ pub struct Listeners {
     pub main: Vec<TcpListener>,
     /// Those for plain HTTP in any case.
     pub plain: Vec<TcpListener>,
+    /// One for metrics alone, in plain HTTP.
+    pub metrics: Option<TcpListener>,
     /// With what the main ones speak HTTPS.
     pub tls: Option<TlsAcceptor>,
 }
@@ -85,10 +88,11 @@ impl Listeners {
 }
 
 /// Serves `route` on the listeners until `shutdown`, then lets what has begun come to its end, unless `hurry` says that there is
-/// no time for it.
+/// no time for it. What passes is counted in `traffic`.
 pub async fn serve(
     listeners: impl Into<Listeners>,
     route: Route,
+    traffic: Arc<Traffic>,
     limits: Limits,
     shutdown: CancellationToken,
     hurry: CancellationToken,
@@ -97,7 +101,8 @@ pub async fn serve(
     let places = Arc::new(Semaphore::new(limits.connections));
     let connections = TaskTracker::new();
     let give_up = CancellationToken::new();
-    let server = Server { route, limits, shutdown: shutdown.clone(), tasks: connections.clone() };
+    let server =
+        Server { route, traffic: traffic.clone(), limits, shutdown: shutdown.clone(), tasks: connections.clone() };
     let mut turn = 0;
     loop {
         turn += 1;
@@ -107,9 +112,10 @@ pub async fn serve(
         };
         let Some((stream, peer, tls, place)) = accepted else { continue };
         let connection = server.clone().serve(stream, peer, tls);
+        let present = traffic.connections.enter();
         let give_up = give_up.clone();
         connections.spawn(async move {
-            let _place = place;
+            let (_place, _present) = (place, present);
             give_up.run_until_cancelled(connection).await;
         });
     }

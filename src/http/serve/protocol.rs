@@ -6,8 +6,9 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
@@ -27,8 +28,10 @@ use super::activity::Activity;
 use super::transport::{Transport, report};
 use crate::http::connection::Connection;
 use crate::http::endpoint::Route;
+use crate::http::exchange::{Exchange, Measured};
 use crate::http::request::{Arrival, RequestTarget};
 use crate::http::sendfile::Segments;
+use crate::http::traffic::Traffic;
 
 /// The most that is kept of a connection's input: bounds the request's head and the pieces of a body.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -48,6 +51,8 @@ const MAX_RESET_STREAMS: usize = 64;
 #[derive(Clone)]
 pub struct Server {
     pub route: Route,
+    /// Where what passes is counted.
+    pub traffic: Arc<Traffic>,
     pub limits: Limits,
     pub shutdown: CancellationToken,
     /// Where requests of HTTP/2 run, each for itself.
@@ -65,7 +70,7 @@ impl Server {
             let segments = Segments::default();
             let transport = Transport::plain(stream, segments.clone(), stall);
             return self
-                .serve_http_1(transport, Arrival { connection, segments: Some(segments), ..Arrival::default() })
+                .serve_http_1(transport, peer, Arrival { connection, segments: Some(segments), ..Arrival::default() })
                 .await;
         };
         // What has not begun when the server stops never does.
@@ -79,18 +84,17 @@ impl Server {
         // Under TLS every byte is read and encrypted: the operating system cannot send files.
         let arrival = Arrival { connection, segments: None, ..Arrival::default() };
         if transport.speaks_http_2() {
-            self.serve_http_2(transport, arrival).await;
+            self.serve_http_2(transport, peer, arrival).await;
         } else {
-            self.serve_http_1(transport, arrival).await;
+            self.serve_http_1(transport, peer, arrival).await;
         }
     }
 
-    async fn serve_http_1(self, transport: Transport, arrival: Arrival) {
-        let peer = arrival.connection.peer;
+    async fn serve_http_1(self, transport: Transport, peer: SocketAddr, arrival: Arrival) {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.limits.head).max_buf_size(BUFFER_BYTES);
-        let requests = requests(self.route, arrival);
-        let service = service_fn(move |request| requests.answer(request));
+        let requests = requests(self.route, self.traffic, peer, arrival);
+        let service = service_fn(move |request| requests.answer(request, |body| body));
         let mut served = pin!(builder.serve_connection(TokioIo::new(transport), service));
         let result = tokio::select! {
             result = served.as_mut() => result,
@@ -101,13 +105,12 @@ impl Server {
         };
         if let Err(error) = result {
             // Clients that break off are everyday's business.
-            tracing::debug!(?peer, %error, "a connection ended early");
+            tracing::debug!(%peer, %error, "a connection ended early");
         }
     }
 
-    async fn serve_http_2(self, transport: Transport, arrival: Arrival) {
+    async fn serve_http_2(self, transport: Transport, peer: SocketAddr, arrival: Arrival) {
         let Limits { head, stall, .. } = self.limits;
-        let peer = arrival.connection.peer;
         let mut builder = http2::Builder::new(Tasks(self.tasks));
         builder
             .timer(TokioTimer::new())
@@ -121,10 +124,10 @@ impl Server {
             .keep_alive_interval(head)
             .keep_alive_timeout(stall);
         let activity = Activity::new();
-        let (noted, requests) = (activity.clone(), requests(self.route, arrival));
+        let (noted, requests) = (activity.clone(), requests(self.route, self.traffic, peer, arrival));
         let service = service_fn(move |request| {
-            let (noted, reply) = (noted.begin(), requests.answer(request));
-            async move { Ok::<_, Infallible>(reply.await?.map(|body| noted.reply(body))) }
+            let noted = noted.begin();
+            requests.answer(request, |body| noted.reply(body))
         });
         let mut served = pin!(builder.serve_connection(TokioIo::new(transport), service));
         let mut is_ending = false;
@@ -132,14 +135,14 @@ impl Server {
             tokio::select! {
                 result = served.as_mut() => {
                     if let Err(error) = result {
-                        tracing::debug!(?peer, %error, "a connection ended early");
+                        tracing::debug!(%peer, %error, "a connection ended early");
                     }
                     return;
                 }
                 () = self.shutdown.cancelled(), if !is_ending => {}
                 () = activity.idle(head) => if is_ending { return },
                 () = activity.stalled(stall) => {
-                    tracing::debug!(?peer, "a client took nothing of a reply");
+                    tracing::debug!(%peer, "a client took nothing of a reply");
                     return;
                 }
             }
@@ -152,25 +155,40 @@ impl Server {
 /// The route, and what its requests are told of their connection.
 struct Requests<F> {
     filters: F,
+    traffic: Arc<Traffic>,
+    peer: SocketAddr,
     arrival: Arrival,
 }
 
 fn requests(
     route: Route,
+    traffic: Arc<Traffic>,
+    peer: SocketAddr,
     arrival: Arrival,
 ) -> Requests<impl Service<hyper::Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>> {
-    Requests { filters: TowerToHyperService::new(warp::service(route)), arrival }
+    Requests { filters: TowerToHyperService::new(warp::service(route)), traffic, peer, arrival }
 }
 
-impl<F: Service<hyper::Request<Incoming>>> Requests<F> {
-    /// Hands a request to the route.
-    fn answer(&self, mut request: hyper::Request<Incoming>) -> F::Future {
+impl<F> Requests<F> {
+    /// Hands a request to the route, and notes what becomes of it. The reply's body is what `wrap` makes of it.
+    fn answer<D, B: Body, W: FnOnce(D) -> B>(
+        &self,
+        mut request: hyper::Request<Incoming>,
+        wrap: W,
+    ) -> impl Future<Output = Result<hyper::Response<Measured<B>>, Infallible>> + use<F, D, B, W>
+    where
+        F: Service<hyper::Request<Incoming>, Response = hyper::Response<D>, Error = Infallible>,
+    {
         if let Some(uri) = without_empty_segments(request.uri()) {
             *request.uri_mut() = uri;
         }
         let target = RequestTarget(request.uri().clone());
-        request.extensions_mut().insert(Arrival { target, ..self.arrival.clone() });
-        self.filters.call(request)
+        let (method, traffic) = (request.method().clone(), self.traffic.clone());
+        let exchange = Exchange::begin(traffic, method, target.clone(), request.headers(), self.peer);
+        let record = exchange.record();
+        request.extensions_mut().insert(Arrival { target, record, ..self.arrival.clone() });
+        let reply = self.filters.call(request);
+        async move { Ok(exchange.answer(reply.await?.map(wrap))) }
     }
 }
 

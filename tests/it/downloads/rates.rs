@@ -213,7 +213,14 @@ async fn who_is_held_back_for_longer_than_a_client_may_stall_is_not_given_up() {
     let url = format!("http://{}", listener.local_addr().unwrap());
     let shutdown = CancellationToken::new();
     let limits = Limits { stall: SECOND / 2, ..Limits::new(10, SECOND) };
-    let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), CancellationToken::new()));
+    let serving = tokio::spawn(serve(
+        listener,
+        route(&api),
+        api.traffic.clone(),
+        limits,
+        shutdown.clone(),
+        CancellationToken::new(),
+    ));
 
     let begin = Instant::now();
     let bodies = join_all((0..3).map(async |_| Anonymous::elsewhere(&url).get(&path).await.body)).await;

@@ -295,7 +295,8 @@ fn header_misfits(response: &Value, headers: &HeaderMap, is_upload: bool) -> Vec
     let mut misfits = Vec::new();
     let mut names: BTreeSet<String> = COMMON_HEADERS.iter().map(ToString::to_string).collect();
     names.extend(is_upload.then(|| "tus-resumable".to_owned()));
-    for (name, header) in described {
+    let common = json!({ "X-Request-Id": { "$ref": "#/components/headers/X-Request-Id" } });
+    for (name, header) in described.iter().chain(common.as_object().unwrap()) {
         let header = description().follow(header);
         names.insert(name.to_ascii_lowercase());
         let Some(value) = headers.get(name) else {

@@ -83,6 +83,9 @@ impl TestServer {
                 // Those who are not there for the encryption do without.
                 listeners.plain.push(TcpListener::bind("127.0.0.1:0").await.unwrap());
             }
+            if let Some((host, port)) = &self.config.metrics_listen {
+                listeners.metrics = Some(TcpListener::bind((host.as_str(), *port)).await.unwrap());
+            }
             match App::start(self.config.clone(), listeners, self.clock.clone()).await {
                 // A test that starts a program has a copy of all our open files for a moment, the lock among them.
                 Err(StartError::AlreadyRunning(_)) if Instant::now() < deadline => {
@@ -120,6 +123,11 @@ impl TestServer {
     /// Where a server with a certificate speaks HTTPS; then [`TestServer::url`] is plain HTTP.
     pub fn secure_url(&self) -> &str {
         &self.secure_url
+    }
+
+    /// Where the server serves metrics alone, if it does.
+    pub fn metrics_url(&self) -> Option<String> {
+        self.running().metrics_address.map(|address| format!("http://{address}"))
     }
 
     /// The server as it runs.

@@ -88,9 +88,18 @@ impl ServerProcess {
         let log = server.log.clone();
         let address = move || {
             let log = log.lock().unwrap();
-            let line = log.iter().find_map(|line| line.split_once("serving address="))?;
-            let scheme = if line.1.contains(" scheme=\"https\"") { "https" } else { "http" };
-            Some(format!("{scheme}://{}", line.1.split(' ').next()?))
+            let told = |line: &str| match serde_json::from_str::<serde_json::Value>(line) {
+                Ok(line) if line["message"] == "serving" => {
+                    Some([&line["scheme"], &line["address"]].map(|text| text.as_str().unwrap().to_owned()))
+                }
+                Ok(_) => None,
+                Err(_) => {
+                    let (_, told) = line.split_once("serving address=")?;
+                    let scheme = if told.contains(" scheme=\"https\"") { "https" } else { "http" };
+                    Some([scheme, told.split(' ').next()?].map(str::to_owned))
+                }
+            };
+            log.iter().find_map(|line| told(line)).map(|[scheme, address]| format!("{scheme}://{address}"))
         };
         eventually("the server serves", || address().is_some() || server.child.try_wait().unwrap().is_some()).await;
         server.url = address().unwrap_or_else(|| panic!("the server did not start: {:?}", server.log()));

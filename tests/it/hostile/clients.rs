@@ -108,7 +108,14 @@ async fn slow_clients_lose_their_connection_and_others_get_their_place() {
     let shutdown = CancellationToken::new();
     let head = Duration::from_millis(200);
     let limits = Limits { head, ..Limits::new(4, Duration::from_secs(1)) };
-    let serving = tokio::spawn(serve(listener, route(&api), limits, shutdown.clone(), CancellationToken::new()));
+    let serving = tokio::spawn(serve(
+        listener,
+        route(&api),
+        api.traffic.clone(),
+        limits,
+        shutdown.clone(),
+        CancellationToken::new(),
+    ));
 
     // Some say nothing, some begin and stop, some ask once and then sit there.
     let asked = Instant::now();

@@ -41,7 +41,14 @@ impl Impatient {
         let listeners = Listeners { tls, ..Listeners::from(listener) };
         let limits = Limits { head: SHORT, stall: 2 * SHORT, ..Limits::new(connections, Duration::from_secs(1)) };
         let shutdown = CancellationToken::new();
-        let serving = tokio::spawn(serve(listeners, route(&api), limits, shutdown.clone(), CancellationToken::new()));
+        let serving = tokio::spawn(serve(
+            listeners,
+            route(&api),
+            api.traffic.clone(),
+            limits,
+            shutdown.clone(),
+            CancellationToken::new(),
+        ));
         Self { url, shutdown, serving }
     }
 

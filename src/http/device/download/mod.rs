@@ -116,6 +116,7 @@ pub async fn package(api: Arc<Api>, _: Anonymous, name: StoredName, request: Req
     let mut response = match range {
         Some(range) if extent != Extent::HeadOnly => {
             let client = api.addresses.client_address(&request.head);
+            request.head.record.note_download();
             let passage = api.downloads.begin(client, package.uuid, range, length).await?;
             body::of(file, range, passage, request.head.segments, meter(&api, client, package, range))
         }

@@ -47,6 +47,11 @@ impl Downloads {
         self.limiter.schedule()
     }
 
+    /// How many requests wait for a place.
+    pub fn waiting(&self) -> usize {
+        self.queue.get().map_or(0, |queue| queue.waiting())
+    }
+
     /// Waits for a place, if there is a cap, for the bytes of `range` of a package that has so many.
     ///
     /// 503 if there is none and will not be soon.

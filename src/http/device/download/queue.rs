@@ -81,6 +81,11 @@ impl Queue {
         }
     }
 
+    /// How many requests wait.
+    pub fn waiting(&self) -> usize {
+        self.lock().turns.len()
+    }
+
     fn release(&self, client: Client, package: Uuid, released: Released) {
         let mut state = self.lock();
         let now = self.elapsed();
