@@ -112,7 +112,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("listenfd", &["service/sockets.rs"]),
     ("argon2", &["auth/password.rs"]),
     ("rpassword", &["cli/user.rs", "cli/passphrase.rs"]),
-    ("ring", &["auth/age.rs", "auth/bundle_signature.rs", "tls.rs"]),
+    ("ring", &["auth/age.rs", "auth/bundle_signature.rs", "certificates/served.rs", "tls.rs"]),
     ("scrypt", &["auth/age.rs"]),
     ("if_addrs", &["cli/serve.rs", "certificates/names.rs"]),
     ("clap", &["config/", "cli/"]),
