@@ -86,7 +86,7 @@ impl BackupConfig {
 
 impl BackupOptions {
     /// These, and where something is left out, `other`'s.
-    fn or(self, other: Self) -> Self {
+    pub(super) fn or(self, other: Self) -> Self {
         Self {
             backup_folder: self.backup_folder.or(other.backup_folder),
             backup_every: self.backup_every.or(other.backup_every),

@@ -6,7 +6,9 @@ use clap::{Args, Command, FromArgMatches};
 use serde_json::Value;
 
 use super::options::read_file;
-use super::{AddressOptions, ConfigError, FileOption, ServeOptions, StorageOptions, TlsOptions, WebhookOptions};
+use super::{
+    AddressOptions, BackupOptions, ConfigError, FileOption, ServeOptions, StorageOptions, TlsOptions, WebhookOptions,
+};
 
 /// What stands for what is not shown.
 const HIDDEN: &str = "[hidden]";
@@ -15,17 +17,20 @@ const HIDDEN: &str = "[hidden]";
 /// passwords are left out, and of webhooks and the identity provider all but the host; secrets are in files of their own, whose names alone are shown.
 pub fn effective_options(storage: StorageOptions, file: &FileOption) -> Result<Value, ConfigError> {
     let mut contents = read_file(file)?;
-    let command = AddressOptions::augment_args(TlsOptions::augment_args(Command::new("tender")));
+    let command =
+        BackupOptions::augment_args(AddressOptions::augment_args(TlsOptions::augment_args(Command::new("tender"))));
     let command = WebhookOptions::augment_args(ServeOptions::augment_args(command));
     let matches = command.try_get_matches_from(["tender"]);
     let matches = matches.map_err(|error| ConfigError(format!("the environment: {}", error.kind())))?;
     let read = |error: clap::Error| ConfigError(format!("the environment: {}", error.kind()));
     let address = AddressOptions::from_arg_matches(&matches).map_err(read)?;
+    let backup = BackupOptions::from_arg_matches(&matches).map_err(read)?;
     let tls = TlsOptions::from_arg_matches(&matches).map_err(read)?;
     let serve = ServeOptions::from_arg_matches(&matches).map_err(read)?;
     let webhook = WebhookOptions::from_arg_matches(&matches).map_err(read)?;
     contents.storage = storage.or(take(&mut contents.storage));
     contents.address = address.or(take(&mut contents.address));
+    contents.backup = backup.or(take(&mut contents.backup));
     contents.tls = tls.or(take(&mut contents.tls));
     contents.serve = serve.or(take(&mut contents.serve));
     let in_file = take(&mut contents.webhook);

@@ -1,12 +1,14 @@
 //! `/metrics`: what is counted, that the README has all of it, and who may see it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use serde_json::json;
-use tender::domain::Scope;
+use tender::config::BackupConfig;
+use tender::domain::{BackupPlan, Scope};
 
-use crate::harness::{Anonymous, Operator, TestServer};
+use crate::harness::raw::Raw;
+use crate::harness::{Operator, TestServer};
 use crate::webhooks::webhook;
 
 const README: &str = include_str!("../../README.md");
@@ -140,14 +142,28 @@ async fn polling_writes_nothing_by_the_numbers_too() {
 
 #[tokio::test]
 async fn the_readme_has_every_metric() {
+    let folder = tempfile::tempdir().unwrap();
+    let plan = BackupPlan {
+        folder: folder.path().join("backups"),
+        every: Duration::from_secs(24 * 60 * 60),
+        keep: NonZeroUsize::MIN,
+        hours: None,
+        with_packages: true,
+    };
     let server = TestServer::start_with(|config| {
         config.webhooks.push(webhook("http://127.0.0.1:9/hook"));
+        config.backups = Some(BackupConfig { plan, passphrase: None });
     })
     .await;
     let admin = server.admin().await;
-    // Requests are counted when they are answered: the first page has none.
-    Metrics::of(&admin).await;
-    let told = Metrics::of(&admin).await.names();
+    // Requests are counted when they are answered, so the first page has none; and a backup takes a moment.
+    let told = loop {
+        Metrics::of(&admin).await;
+        let told = Metrics::of(&admin).await.names();
+        if told.iter().any(|name| name.starts_with("tender_last_backup")) {
+            break told;
+        }
+    };
     let (_, section) = README.split_once("\n### Metrics\n").expect("a section about metrics");
     let section = section.split("\n#").next().unwrap();
     let documented: BTreeSet<String> = section
@@ -161,14 +177,19 @@ async fn the_readme_has_every_metric() {
 #[tokio::test]
 async fn a_listener_of_its_own_has_metrics_for_everybody_and_nothing_else() {
     let server = TestServer::start_with(|config| config.metrics_listen = Some(("127.0.0.1".to_owned(), 0))).await;
-    let open = Anonymous::new(&server.metrics_url().unwrap());
-    let reply = open.get("/metrics").await;
+    // It is no API, so what it answers is not held against the description of that.
+    let mut open = Raw::to(&server.metrics_url().unwrap()).await;
+    let mut ask = async |line: &str| {
+        open.send(format!("{line} HTTP/1.1\r\nHost: tender.example\r\nContent-Length: 0\r\n\r\n")).await;
+        open.reply().await.unwrap()
+    };
+    let reply = ask("GET /metrics").await;
     assert_eq!(reply.status, 200);
     assert!(String::from_utf8(reply.body).unwrap().contains("tender_build_info"));
     for path in ["/", "/api/v1/devices", "/api/tender/v1/status", "/static/main.js"] {
-        open.get(path).await.error(404);
+        ask(&format!("GET {path}")).await.error(404);
     }
-    open.post("/metrics", json!({})).await.error(405);
+    ask("POST /metrics").await.error(405);
 
     server.anonymous().get("/metrics").await.error(401);
     server.operator(Scope::CreateGroup).await.get("/metrics").await.error(403);

@@ -28,6 +28,18 @@ fn commands(section: &str) -> Vec<&str> {
 /// A server that is stopped when the test ends, however it ends.
 struct ServeCommand(Child);
 
+impl ServeCommand {
+    /// Runs a command that serves, on a port of its own; also says where.
+    fn start(command: &mut Command) -> (Self, String) {
+        let serving = command.env("TENDER_LISTEN", "127.0.0.1:0").stderr(Stdio::piped()).spawn();
+        let mut serving = Self(serving.unwrap());
+        let log = BufReader::new(serving.0.stderr.take().unwrap());
+        let address =
+            log.lines().find_map(|line| Some(line.unwrap().split_once("address=")?.1.split(' ').next()?.to_owned()));
+        (serving, address.expect("a server that says where it listens"))
+    }
+}
+
 impl Drop for ServeCommand {
     fn drop(&mut self) {
         // It may have ended by itself; then there is nothing to stop.
@@ -77,13 +89,7 @@ fn the_commands_of_try_it_lead_a_device_to_v3() {
 
     let (serve, script) = blocks.split_first().unwrap();
     assert_eq!(*serve, "cargo run --release -- serve\n");
-    let serving =
-        shell(&format!("exec {}", serve.trim())).env("TENDER_LISTEN", "127.0.0.1:0").stderr(Stdio::piped()).spawn();
-    let mut serving = ServeCommand(serving.unwrap());
-    let log = BufReader::new(serving.0.stderr.take().unwrap());
-    let address =
-        log.lines().find_map(|line| Some(line.unwrap().split_once("address=")?.1.split(' ').next()?.to_owned()));
-    let address = address.expect("a server that says where it listens");
+    let (_serving, address) = ServeCommand::start(&mut shell(&format!("exec {}", serve.trim())));
 
     let script = format!("set -euo pipefail\n{}", script.concat()).replace(README_ADDRESS, &address);
     let output = shell(&format!("timeout 60 bash -c '{}'", script.replace('\'', r"'\''"))).output().unwrap();
@@ -111,6 +117,22 @@ fn the_commands_of_the_other_sections_work() {
     command.arg("-c").arg(script).current_dir(folder.path());
     let output = command.env("PATH", search_path(&folder.path().join("target/release"))).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn the_commands_of_https_work_beside_a_server() {
+    let folder = working_folder();
+    let shell = |script: &str| {
+        let mut command = Command::new("bash");
+        command.arg("-c").arg(script).current_dir(folder.path());
+        command.env("PATH", search_path(&folder.path().join("target/release")));
+        command
+    };
+    let (_serving, _) = ServeCommand::start(&mut shell("exec tender serve --tls auto"));
+    let script = format!("set -euo pipefail\n{}", commands(section("HTTPS")).concat());
+    let output = shell(&script).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(fs::read_to_string(folder.path().join("ca.pem")).unwrap().contains("BEGIN CERTIFICATE"));
 }
 
 #[test]

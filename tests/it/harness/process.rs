@@ -95,7 +95,7 @@ impl ServerProcess {
                 Ok(_) => None,
                 Err(_) => {
                     let (_, told) = line.split_once("serving address=")?;
-                    let scheme = if told.contains(" scheme=\"https\"") { "https" } else { "http" };
+                    let scheme = if told.contains(" scheme=https") { "https" } else { "http" };
                     Some([scheme, told.split(' ').next()?].map(str::to_owned))
                 }
             };
