@@ -22,8 +22,8 @@ pub(super) struct Place {
 
 impl Place {
     /// What the options mean.
-    pub(super) fn storage_config(&self) -> Result<StorageConfig, ConfigError> {
-        StorageConfig::new(self.storage.clone(), &self.file)
+    pub(super) fn storage_config(self) -> Result<StorageConfig, ConfigError> {
+        StorageConfig::new(self.storage, &self.file)
     }
 
     /// The options that say which data it is.

@@ -14,7 +14,7 @@ use crate::auth::age::Sealer;
 use crate::auth::{Keys, Secret};
 use crate::domain::{Damage, Package, PackageId, Timestamp};
 use crate::store::backup::{
-    BackupFile, BackupSource, BackupWriter, DamagedPackage, EntryName, FORMAT, Header, PackageCopy, Scratch,
+    BackupFile, BackupSource, BackupWriter, DamagedPackage, EntryName, FORMAT, Header, PackageCopy, Scratch, SecretFile,
 };
 use crate::store::{DataFolder, Examination, Look, PackageFolder, StoreError, Verdict, facts, packages};
 
@@ -101,7 +101,7 @@ impl BackupOrder<'_> {
         &self,
         output: W,
         scratch: &Path,
-        secrets: Vec<(String, Zeroizing<Vec<u8>>)>,
+        secrets: Vec<SecretFile>,
     ) -> Result<(W, BackupReport), BackUpError> {
         let source = BackupSource::open(self.folder.database())?;
         let header = Header {
@@ -135,7 +135,7 @@ impl BackupOrder<'_> {
     }
 
     /// The secrets, with the one that tokens are signed with as it counts.
-    fn secrets(&self) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, BackUpError> {
+    fn secrets(&self) -> Result<Vec<SecretFile>, BackUpError> {
         let mut secrets = self.folder.secret_files()?;
         let name = DataFolder::token_secret_name();
         if let Some(given) = self.secret {

@@ -21,7 +21,7 @@ const BUFFER_BYTES: usize = 256 * 1024;
 /// Writes the bundle beside its place, and then moves it there.
 pub(super) fn run(arguments: ExportArguments) -> anyhow::Result<ExitCode> {
     let ExportArguments { groups, file, place } = arguments;
-    let signer = keys::signer(&Installation::existing_folder(&place.storage_config()?)?)?;
+    let signer = keys::signer(&Installation::existing_folder(&place.clone().storage_config()?)?)?;
     with_installation(place, Need::There, async |installation| {
         let unfinished = Unfinished::create(&file)?;
         let target = BufWriter::with_capacity(BUFFER_BYTES, unfinished.file.try_clone()?);

@@ -16,7 +16,7 @@ use crate::usecase::bundle;
 
 /// Makes the key of an installation that has none.
 pub(super) fn generate(place: Place) -> anyhow::Result<ExitCode> {
-    let folder = Installation::folder(&place.storage_config()?)?;
+    let folder = Installation::folder(&place.clone().storage_config()?)?;
     with_installation(place, Need::Made, async |installation: Installation| {
         let signer = folder.exclusively(|| {
             if folder.read_bundle_key()?.is_some() {

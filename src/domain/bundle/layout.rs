@@ -30,7 +30,9 @@ pub fn entry_header(name: &str, length_bytes: u64) -> [u8; BLOCK_BYTES] {
     header.set_size(length_bytes);
     header.set_entry_type(EntryType::Regular);
     header.set_mode(0o644);
-    (header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_cksum();
     *header.as_bytes()
 }

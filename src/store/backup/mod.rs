@@ -27,7 +27,7 @@ pub use kept::BackupsFolder;
 pub use name::EntryName;
 pub use output::BackupFile;
 pub use read::{BackupError, Sink, Taken, read_backup};
-pub use source::{BackupSource, PackageCopy, Scratch};
+pub use source::{BackupSource, PackageCopy, Scratch, SecretFile};
 pub use write::BackupWriter;
 
 use crate::domain::{PackageId, Sha256Digest};

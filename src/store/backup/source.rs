@@ -19,9 +19,12 @@ const LONGEST_SECRET_BYTES: u64 = 1024 * 1024;
 /// Another process may be writing.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The name of a secret, and what is in its file.
+pub type SecretFile = (String, Zeroizing<Vec<u8>>);
+
 impl DataFolder {
     /// The files among the secrets, with their names. Blocks.
-    pub fn secret_files(&self) -> Result<Vec<(String, Zeroizing<Vec<u8>>)>, StoreError> {
+    pub fn secret_files(&self) -> Result<Vec<SecretFile>, StoreError> {
         let folder = self.secrets();
         let failed = |error| StoreError::file(&folder, error);
         let entries = match fs::read_dir(&folder) {

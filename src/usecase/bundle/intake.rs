@@ -13,14 +13,14 @@ use crate::usecase::publish_package::Receiving;
 /// Takes the bytes of one package.
 pub(super) enum Intake {
     /// They become a file.
-    File(Receiving),
+    File(Box<Receiving>),
     /// They are known: only their hash is made, on a thread that may block.
     Hash { pieces: mpsc::Sender<Bytes>, hashing: JoinHandle<Sha256Digest> },
 }
 
 impl Intake {
     pub(super) fn storing(folder: &PackageFolder) -> Self {
-        Self::File(Receiving::begin(folder.clone()))
+        Self::File(Box::new(Receiving::begin(folder.clone())))
     }
 
     pub(super) fn hashing() -> Self {

@@ -23,7 +23,7 @@ fn daily(folder: PathBuf) -> impl FnOnce(&mut Config) {
 async fn backups(folder: &std::path::Path, count: usize) -> Vec<String> {
     let complete = || -> Vec<String> {
         let is_complete = |name: &String| name.starts_with("tender-") && name.ends_with(".tar");
-        folder.exists().then(|| names(folder).into_iter().filter(is_complete).collect()).unwrap_or_default()
+        if folder.exists() { names(folder).into_iter().filter(is_complete).collect() } else { Vec::new() }
     };
     crate::harness::eventually("the backup is complete", || complete().len() == count).await;
     complete()
