@@ -100,7 +100,7 @@ pub(super) fn version(connection: &Connection) -> Result<u32, StoreError> {
     Ok(connection.pragma_query_value(None, "user_version", |row| row.get(0))?)
 }
 
-/// The version of [`SCHEMA`].
+/// The version of the newest schema.
 pub fn latest_version() -> u32 {
     u32::try_from(STEPS.len()).expect("there are a handful of steps")
 }
