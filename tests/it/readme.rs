@@ -14,6 +14,9 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_tender");
 /// Where the README's server listens; the test's has a port of its own.
 const README_ADDRESS: &str = "127.0.0.1:5000";
 
+/// Sections with commands that need no server, in the order in which they can be run.
+const BY_THEMSELVES: [&str; 4] = ["Use it", "Backup and restore", "Upgrade", "Who may do what"];
+
 /// The text of a section, up to the next one of its level.
 fn section(title: &str) -> &'static str {
     let (_, rest) = README.split_once(&format!("\n## {title}\n")).expect("a section of this title");
@@ -108,31 +111,57 @@ fn the_commands_of_try_it_lead_a_device_to_v3() {
 }
 
 #[test]
-fn the_commands_of_the_other_sections_work() {
+fn every_block_of_commands_is_run() {
+    // The first block is how this program and its tests are run.
+    let mut run = 1;
+    for title in ["Try it", "HTTPS", "Without a network: bundles"].into_iter().chain(BY_THEMSELVES) {
+        run += commands(section(title)).len();
+    }
+    assert_eq!(commands(README).len(), run);
+}
+
+#[test]
+fn the_commands_of_sections_that_need_no_server_work() {
     let folder = working_folder();
-    let commands =
-        ["Use it", "Backup and restore", "Upgrade", "Who may do what"].map(|title| commands(section(title)).concat());
-    let script = format!("set -euo pipefail\n{}", commands.concat());
-    let mut command = Command::new("bash");
-    command.arg("-c").arg(script).current_dir(folder.path());
-    let output = command.env("PATH", search_path(&folder.path().join("target/release"))).output().unwrap();
+    let commands = BY_THEMSELVES.map(|title| commands(section(title)).concat());
+    succeed(folder.path(), &commands.concat());
+}
+
+/// Runs commands in a working folder; they have to succeed.
+fn succeed(folder: &Path, script: &str) {
+    let output = shell(folder, &format!("set -euo pipefail\n{script}")).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+fn shell(folder: &Path, script: &str) -> Command {
+    let mut command = Command::new("bash");
+    command.arg("-c").arg(script).current_dir(folder).env("PATH", search_path(&folder.join("target/release")));
+    command.env_remove("TENDER_DATA_DIR").env_remove("STATE_DIRECTORY");
+    command
 }
 
 #[test]
 fn the_commands_of_https_work_beside_a_server() {
     let folder = working_folder();
-    let shell = |script: &str| {
-        let mut command = Command::new("bash");
-        command.arg("-c").arg(script).current_dir(folder.path());
-        command.env("PATH", search_path(&folder.path().join("target/release")));
-        command
-    };
-    let (_serving, _) = ServeCommand::start(&mut shell("exec tender serve --tls auto"));
-    let script = format!("set -euo pipefail\n{}", commands(section("HTTPS")).concat());
-    let output = shell(&script).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let (_serving, _) = ServeCommand::start(&mut shell(folder.path(), "exec tender serve --tls auto"));
+    succeed(folder.path(), &commands(section("HTTPS")).concat());
     assert!(fs::read_to_string(folder.path().join("ca.pem")).unwrap().contains("BEGIN CERTIFICATE"));
+}
+
+#[test]
+fn the_commands_of_bundles_carry_a_group_from_one_server_to_another() {
+    let [depot, plant] = [(); 2].map(|()| working_folder());
+    let (_serving, at_depot) = ServeCommand::start(&mut shell(depot.path(), "exec tender serve --no-api-auth"));
+    let (_served, at_plant) = ServeCommand::start(&mut shell(plant.path(), "exec tender serve"));
+    let blocks = commands(section("Without a network: bundles"));
+    let [at_first, then] = blocks.try_into().expect("what is done here and there");
+    succeed(depot.path(), &format!("curl -sS --fail http://{at_depot}/api/v1/groups --json '{{}}'\n{at_first}"));
+    for file in ["depot.key", "plant.bundle"] {
+        fs::rename(depot.path().join(file), plant.path().join(file)).unwrap();
+    }
+    let groups = "curl -sS -H \"Authorization: Bearer $TENDER_TOKEN\"";
+    let look = format!("{groups} http://{at_plant}/api/v1/groups | grep -q '\"id\":1'");
+    succeed(plant.path(), &format!("{}\n{look}", then.replace(README_ADDRESS, &at_plant)));
 }
 
 #[test]
