@@ -2,7 +2,12 @@
 
 use std::fs;
 
+use reqwest::Method;
+use serde_json::json;
+
 use super::{Site, depot_and_plant};
+use crate::harness::Operator;
+use crate::harness::process::ServerProcess;
 
 #[tokio::test]
 async fn only_bundles_of_those_who_are_trusted_are_taken() {
@@ -59,4 +64,35 @@ async fn what_is_not_whole_is_not_exported() {
     assert!(export(&group.to_string()).contains("SHA-256"));
     fs::remove_file(&file).unwrap();
     assert!(export(&group.to_string()).contains("not there"));
+}
+
+#[tokio::test]
+async fn scripts_can_do_without_the_command() {
+    let (_depot, mut plant, bundle) = depot_and_plant().await;
+    let whole = fs::read(&bundle).unwrap();
+    let [import, plan] = ["/api/tender/v1/bundles", "/api/tender/v1/bundles/plan"];
+    let send = async |admin: Operator, path: &str, bundle: Vec<u8>| {
+        admin.send(admin.request(Method::POST, path).body(bundle)).await
+    };
+    let mut changed = whole.clone();
+    changed[600] ^= 1;
+    send(plant.admin(), plan, changed).await.error(422);
+
+    plant.stop().await;
+    let server = ServerProcess::start_with(plant.path(), |command| command.args(["--max-package-size", "1KiB"]));
+    plant.server = Some(server.await);
+    for path in [plan, import] {
+        send(plant.admin(), path, whole.clone()).await.error(413);
+    }
+    plant.assert_is_empty().await;
+
+    plant.stop().await;
+    plant.serve().await;
+    let planned = send(plant.admin(), plan, whole.clone()).await.ok();
+    assert_eq!((&planned["changes_nothing"], &planned["packages"][0]["package"]), (&json!(false), &json!(null)));
+    plant.assert_is_empty().await;
+    let imported = send(plant.admin(), import, whole.clone()).await.ok();
+    assert_eq!((&imported["changes_nothing"], &imported["groups"][0]["is_new"]), (&json!(false), &json!(true)));
+    let again = send(plant.admin(), import, whole).await.ok();
+    assert_eq!(again["changes_nothing"], true);
 }
