@@ -221,15 +221,16 @@ impl Exchange {
 
     /// Writes the line.
     fn tell(&self) {
-        let (status, notice) = match self.reply {
-            Some((status, notice)) => (status.as_str().to_owned(), notice),
-            None => ("gone before the reply".to_owned(), Notice::Limited),
+        let (status, notice) = match &self.reply {
+            Some((status, notice)) => (status.as_str(), *notice),
+            None => ("gone before the reply", Notice::Limited),
         };
         if matches!(notice, Notice::Routine(_)) && !tracing::enabled!(Level::DEBUG) {
             return;
         }
         let end = if self.is_complete || self.reply.is_none() { "" } else { ", broken off" };
-        let path: String = self.target.path().chars().take(PATH_CHARACTERS).collect();
+        let path = self.target.path();
+        let path = path.char_indices().nth(PATH_CHARACTERS).map_or(path, |(end, _)| &path[..end]);
         let request = self.id().to_str().unwrap_or_default();
         let milliseconds = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let RequestRecord { client, who, cause, .. } = &*self.record;
