@@ -36,7 +36,7 @@ const COLUMN: usize = 13;
 #[derive(Args)]
 pub struct StatusArguments {
     #[command(flatten)]
-    server: Remote,
+    remote: Remote,
     /// Print one JSON object instead of lines
     #[arg(long)]
     json: bool,
@@ -67,7 +67,7 @@ struct Failure {
 
 /// Prints it. Exit code 1 says that there is something that a person has to know.
 pub fn run(arguments: StatusArguments) -> anyhow::Result<ExitCode> {
-    let StatusArguments { server, json, place } = arguments;
+    let StatusArguments { remote, json, place } = arguments;
     let exit_code = Cell::new(ExitCode::SUCCESS);
     let show = |summary: &Summary| {
         if summary.has_concerns() {
@@ -75,10 +75,10 @@ pub fn run(arguments: StatusArguments) -> anyhow::Result<ExitCode> {
         }
         print(summary, json)
     };
-    match server.server()? {
-        Some(remote) => {
+    match remote.server()? {
+        Some(server) => {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            show(&runtime.block_on(Summary::ask(&remote))?)?;
+            show(&runtime.block_on(Summary::ask(&server))?)?;
         }
         None => {
             with_installation(place, Need::There, async |installation| {
@@ -95,13 +95,13 @@ pub fn run(arguments: StatusArguments) -> anyhow::Result<ExitCode> {
 
 impl Summary {
     /// What a server says.
-    pub(super) async fn ask(remote: &Server) -> anyhow::Result<Self> {
-        let status = remote.get("/api/tender/v1/status", &[]).await?;
-        let overview = remote.get("/api/tender/v1/overview", &[]).await?;
+    pub(super) async fn ask(server: &Server) -> anyhow::Result<Self> {
+        let status = server.get("/api/tender/v1/status", &[]).await?;
+        let overview = server.get("/api/tender/v1/overview", &[]).await?;
         let mut failures = Vec::new();
         for outcome in failing_outcomes() {
             let query = [("outcome", outcome.name()), ("limit", &FAILURES.to_string())];
-            let page = remote.get("/api/tender/v1/attempts", &query).await?;
+            let page = server.get("/api/tender/v1/attempts", &query).await?;
             failures.extend(page["attempts"].as_array().into_iter().flatten().cloned());
         }
         failures.sort_by_key(|attempt| std::cmp::Reverse(attempt["id"].as_i64()));

@@ -54,26 +54,26 @@ pub struct DiagnoseArguments {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
-    server: Remote,
+    remote: Remote,
     #[command(flatten)]
     place: Place,
 }
 
 /// Makes the bundle, and says what is in it.
 pub fn run(arguments: DiagnoseArguments) -> anyhow::Result<ExitCode> {
-    let DiagnoseArguments { file, server, place } = arguments;
+    let DiagnoseArguments { file, remote, place } = arguments;
     let (storage, options) = place.into_options();
     let config = StorageConfig::new(storage.clone(), &options)?;
     let folder = Installation::folder_as_it_is(&config)?;
     let options = effective_options(storage, &options);
-    let redactor = Redactor::new(&folder, options.as_ref().ok(), server.token.as_deref());
+    let redactor = Redactor::new(&folder, options.as_ref().ok(), remote.token.as_deref());
     let mut bundle = Bundle::create(&file, redactor).with_context(|| format!("cannot write {}", file.display()))?;
 
     let about = format!("tender {}, {}\n\n{CONTENTS}", env!("CARGO_PKG_VERSION"), build());
     bundle.add_text("about.txt", &about)?;
     bundle.add("configuration.json", options.as_ref().map_err(ToString::to_string).cloned())?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (status, metrics) = runtime.block_on(ask(server, &folder, options.as_ref().unwrap_or(&Value::Null)));
+    let (status, metrics) = runtime.block_on(ask(remote, &folder, options.as_ref().unwrap_or(&Value::Null)));
     bundle.add("status.json", status.map_err(|error| format!("{error:#}")))?;
     bundle.add_text("metrics.txt", &metrics.unwrap_or_else(|error| format!("{error:#}\n")))?;
     add_stored(&mut bundle, &folder)?;
@@ -97,8 +97,8 @@ fn build() -> String {
 }
 
 /// What the server says: about itself, with a token, and its metrics.
-async fn ask(server: Remote, folder: &DataFolder, options: &Value) -> (anyhow::Result<Value>, anyhow::Result<String>) {
-    let Remote { server, token, trust } = server;
+async fn ask(remote: Remote, folder: &DataFolder, options: &Value) -> (anyhow::Result<Value>, anyhow::Result<String>) {
+    let Remote { server, token, trust } = remote;
     let own_authority = if server.is_none() && !trust.is_given() { own_authority(folder) } else { None };
     let url = server.map_or_else(
         || {
@@ -107,13 +107,13 @@ async fn ask(server: Remote, folder: &DataFolder, options: &Value) -> (anyhow::R
         },
         |url| url.to_string(),
     );
-    let remote = |url: &str| {
+    let server = |url: &str| {
         let trust = own_authority.clone().map_or_else(|| trust.trust(url.starts_with("https:")), Ok)?;
         Server::new(url.parse()?, trust, token.clone(), PATIENCE)
     };
-    let status = async { Ok(serde_json::to_value(Summary::ask(&remote(&url)?).await?)?) };
+    let status = async { Ok(serde_json::to_value(Summary::ask(&server(&url)?).await?)?) };
     let open = options["metrics_listen"].as_str().map(|listen| format!("http://{}", reachable(listen)));
-    let metrics = async { remote(open.as_deref().unwrap_or(&url))?.get_text("/metrics").await };
+    let metrics = async { server(open.as_deref().unwrap_or(&url))?.get_text("/metrics").await };
     (status.await, metrics.await)
 }
 
