@@ -1,6 +1,7 @@
 // Account: who is logged in, their password, and the way out.
 
 import * as api from "../api.js";
+import * as live from "../live.js";
 import { Form, KnownName, NewPasswordField, PasswordField } from "../parts/form.js";
 import { ActionButton, Outcome, useOutcome } from "../parts/outcome.js";
 import { Card, Page } from "../parts/page.js";
@@ -31,7 +32,14 @@ function Nobody() {
 function Who({ user }) {
     const outcome = useOutcome();
     const leave = (end, goodbye) => async () => {
-        await end();
+        // The stream ends with the session: it would begin again without one.
+        live.stop();
+        try {
+            await end();
+        } catch (error) {
+            live.start();
+            throw error;
+        }
         left(goodbye);
     };
     const here = leave(api.logOut, "You are logged out.");
