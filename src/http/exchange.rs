@@ -5,7 +5,7 @@
 //! has one that counts them. The log may be on the same flash as everything else.
 
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, DefaultHasher, Hash, Hasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -236,14 +236,6 @@ impl Exchange {
         let RequestRecord { client, who, cause, .. } = &*self.record;
         let peer = client.get().copied().unwrap_or_else(|| self.peer.ip());
         let (who, error, bytes, method) = (who.get().map(display), cause.get(), self.bytes, &self.method);
-        let limited_by = || {
-            let route = self.route().path;
-            match &self.reply {
-                // Of what goes well each device has some: ranges of a package, and the same offer again and again.
-                Some((status, _)) if status.is_success() => format!("{route} {status} {peer}"),
-                _ => format!("{method} {route} {status}"),
-            }
-        };
         match notice {
             Notice::Routine(_) => {
                 tracing::debug!(request, milliseconds, bytes, %peer, who, "{method} {path} {status}{end}");
@@ -252,20 +244,30 @@ impl Exchange {
                 tracing::info!(request, milliseconds, bytes, %peer, who, "{method} {path} {status}{end}");
             }
             Notice::Limited => {
-                let limited_by = limited_by();
+                let limited_by = self.kind(peer);
                 tracing::info!(limited_by, request, milliseconds, bytes, %peer, who, "{method} {path} {status}{end}");
             }
             Notice::Failure if error.is_some() => {
-                let limited_by = limited_by();
+                let limited_by = self.kind(peer);
                 tracing::error!(
                     limited_by, error, request, milliseconds, bytes, %peer, who, "{method} {path} {status}{end}"
                 );
             }
             Notice::Failure => {
-                let limited_by = limited_by();
+                let limited_by = self.kind(peer);
                 tracing::warn!(limited_by, request, milliseconds, bytes, %peer, who, "{method} {path} {status}{end}");
             }
         }
+    }
+
+    /// A number for all lines that are the same but for details.
+    fn kind(&self, peer: IpAddr) -> u64 {
+        let status = self.reply.map(|(status, _)| status);
+        // Of what goes well each device has some: ranges of a package, and the same offer again and again.
+        let peer = status.is_some_and(|status| status.is_success()).then_some(peer);
+        let mut hasher = DefaultHasher::new();
+        (self.route().path, &self.method, status, peer).hash(&mut hasher);
+        hasher.finish()
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level};
 
-/// The field by which an event says what makes it the same as another. It is not written.
+/// The field by which an event says, with a number, what makes it the same as another. It is not written.
 const LIMITED_BY: &str = "limited_by";
 /// Fields that are another each time also where the same thing happens.
 const VARYING: [&str; 4] = ["request", "milliseconds", "bytes", "peer"];
@@ -26,11 +26,28 @@ pub(super) enum Form {
     Json,
 }
 
+/// What an event says that makes it the same as another, if it says so. Nothing else of the event is read for it: of many that are
+/// the same, few are written.
+pub(super) fn limited_by(event: &Event<'_>) -> Option<u64> {
+    struct LimitedBy(Option<u64>);
+    impl Visit for LimitedBy {
+        fn record_u64(&mut self, field: &Field, value: u64) {
+            if field.name() == LIMITED_BY {
+                self.0 = Some(value);
+            }
+        }
+
+        fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+    }
+    let mut found = LimitedBy(None);
+    event.record(&mut found);
+    found.0
+}
+
 /// What an event says.
 pub(super) struct Line {
     level: Level,
     message: String,
-    limited_by: Option<String>,
     fields: Vec<(&'static str, Value)>,
 }
 
@@ -38,7 +55,7 @@ impl Line {
     /// Reads an event.
     pub(super) fn of(event: &Event<'_>) -> Self {
         let level = *event.metadata().level();
-        let mut line = Self { level, message: String::new(), limited_by: None, fields: Vec::new() };
+        let mut line = Self { level, message: String::new(), fields: Vec::new() };
         event.record(&mut line);
         line
     }
@@ -46,19 +63,11 @@ impl Line {
     /// How often another line was not written.
     pub(super) fn of_suppressed(level: Level, message: &str, times: u64) -> Self {
         let message = format!("suppressed {times} times: {message}");
-        Self { level, message, limited_by: None, fields: Vec::new() }
-    }
-
-    pub(super) fn level(&self) -> Level {
-        self.level
+        Self { level, message, fields: Vec::new() }
     }
 
     pub(super) fn message(&self) -> &str {
         &self.message
-    }
-
-    pub(super) fn limited_by(&self) -> Option<&str> {
-        self.limited_by.as_deref()
     }
 
     /// All that is the same where the same thing happens again.
@@ -74,7 +83,7 @@ impl Line {
     fn put(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
-            (LIMITED_BY, Value::String(text)) => self.limited_by = Some(text),
+            (LIMITED_BY, _) => {}
             (name, value) => self.fields.push((name, value)),
         }
     }
@@ -218,7 +227,7 @@ mod tests {
             ("bytes", json!(7)),
             ("empty", json!("")),
         ];
-        Line { level: Level::WARN, message: "it\x1b[2J\u{202e} failed\r\n".into(), limited_by: None, fields }
+        Line { level: Level::WARN, message: "it\x1b[2J\u{202e} failed\r\n".into(), fields }
     }
 
     fn rendered(form: Form) -> String {

@@ -6,14 +6,14 @@
 mod format;
 mod repetition;
 
+use std::cell::LazyCell;
 use std::env;
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::fstat;
-use tracing::callsite::Identifier;
-use tracing::{Event, Level, Metadata, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::reload;
@@ -108,9 +108,10 @@ impl Lines {
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let line = Line::of(event);
-        if let Some(key) = key_of(event.metadata(), &line) {
-            let (is_written, suppressed) = self.lock().note(key, line.level(), line.message(), self.clock.elapsed());
+        let line = LazyCell::new(|| Line::of(event));
+        if let Some(key) = key_of(event, &line) {
+            let (level, message) = (*event.metadata().level(), || line.message().to_owned());
+            let (is_written, suppressed) = self.lock().note(key, level, message, self.clock.elapsed());
             self.write_suppressed(suppressed);
             if !is_written {
                 return;
@@ -122,11 +123,11 @@ impl<S: Subscriber> Layer<S> for Lines {
 
 /// What makes lines the same one; `None` for those that are written however often they come. An event says so by itself, with the
 /// field `limited_by`; what is wrong with the server is the same while the same is wrong.
-fn key_of(metadata: &Metadata<'_>, line: &Line) -> Option<Key> {
-    let callsite: Identifier = metadata.callsite();
-    match line.limited_by() {
-        Some(key) => Some(Key::new(callsite, key)),
-        None if *metadata.level() <= Level::WARN => Some(Key::new(callsite, &line.gist())),
+fn key_of<F: FnOnce() -> Line>(event: &Event<'_>, line: &LazyCell<Line, F>) -> Option<Key> {
+    let metadata = event.metadata();
+    match format::limited_by(event) {
+        Some(kind) => Some(Key::new(metadata.callsite(), kind)),
+        None if *metadata.level() <= Level::WARN => Some(Key::new(metadata.callsite(), line.gist())),
         None => None,
     }
 }

@@ -23,10 +23,10 @@ pub(super) struct Key {
 }
 
 impl Key {
-    /// Those of a place in the program that have the same text.
-    pub(super) fn new(callsite: Identifier, text: &str) -> Self {
+    /// Those of a place in the program that have the same kind.
+    pub(super) fn new(callsite: Identifier, kind: impl Hash) -> Self {
         let mut hasher = DefaultHasher::new();
-        text.hash(&mut hasher);
+        kind.hash(&mut hasher);
         Self { callsite, hash: hasher.finish() }
     }
 
@@ -68,8 +68,14 @@ impl Period {
 
 impl Repetition {
     /// Notes that a line came at `now`, on a clock that only counts: whether to write it, and what to say before of lines whose
-    /// period is over.
-    pub(super) fn note(&mut self, key: Key, level: Level, message: &str, now: Duration) -> (bool, Vec<Suppressed>) {
+    /// period is over. Most that are not written need not say their `message` either.
+    pub(super) fn note(
+        &mut self,
+        key: Key,
+        level: Level,
+        message: impl FnOnce() -> String,
+        now: Duration,
+    ) -> (bool, Vec<Suppressed>) {
         let is_new = !self.0.contains_key(&key);
         let is_over = self.0.get(&key).is_some_and(|period| period.is_over(now));
         let suppressed = if is_over || (is_new && self.0.len() >= KNOWN) { self.take_due(now) } else { Vec::new() };
@@ -78,7 +84,7 @@ impl Repetition {
         period.times += 1;
         let is_written = period.times <= TIMES;
         if !is_written && period.level_and_message.is_none() {
-            period.level_and_message = Some((level, message.to_owned()));
+            period.level_and_message = Some((level, message()));
         }
         (is_written, suppressed)
     }
@@ -105,7 +111,7 @@ mod tests {
     #[test]
     fn of_many_lines_some_are_written_and_the_rest_is_counted() {
         let mut repetition = Repetition::default();
-        let mut note = |text: &str, at| repetition.note(key(text), Level::WARN, text, at);
+        let mut note = |text: &str, at| repetition.note(key(text), Level::WARN, || text.to_owned(), at);
         let written = (0..50).filter(|_| note("the disk is full", seconds(1)).0).count();
         assert_eq!(written, 10);
         assert!(note("another", seconds(2)).0, "what is new is written");
@@ -118,9 +124,9 @@ mod tests {
     fn what_does_not_come_again_is_told_by_and_by() {
         let mut repetition = Repetition::default();
         for _ in 0..12 {
-            repetition.note(key("once"), Level::ERROR, "once", seconds(0));
+            repetition.note(key("once"), Level::ERROR, || "once".to_owned(), seconds(0));
         }
-        repetition.note(key("rare"), Level::ERROR, "rare", seconds(0));
+        repetition.note(key("rare"), Level::ERROR, || "rare".to_owned(), seconds(0));
         assert_eq!(repetition.take_due(seconds(59)), []);
         let told = Suppressed { level: Level::ERROR, message: "once".to_owned(), times: 2 };
         assert_eq!(repetition.take_due(seconds(60)), [told]);
@@ -130,7 +136,8 @@ mod tests {
     #[test]
     fn memory_stays_small_whatever_comes() {
         let mut repetition = Repetition::default();
-        let written = (0..100_000).filter(|i| repetition.note(key(&i.to_string()), Level::WARN, "", seconds(1)).0);
+        let written =
+            (0..100_000).filter(|i| repetition.note(key(&i.to_string()), Level::WARN, String::new, seconds(1)).0);
         assert_eq!(written.count(), KNOWN + TIMES as usize);
         assert!(repetition.0.len() <= KNOWN + 1);
     }
