@@ -164,7 +164,7 @@ async fn the_readme_has_every_metric() {
             break told;
         }
     };
-    let (_, section) = README.split_once("\n### Metrics\n").expect("a section about metrics");
+    let (_, section) = README.split_once("\n#### Metrics\n").expect("a section about metrics");
     let section = section.split("\n#").next().unwrap();
     let documented: BTreeSet<String> = section
         .lines()

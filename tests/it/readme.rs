@@ -15,12 +15,26 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_tender");
 const README_ADDRESS: &str = "127.0.0.1:5000";
 
 /// Sections with commands that need no server, in the order in which they can be run.
-const BY_THEMSELVES: [&str; 4] = ["Use it", "Backup and restore", "Upgrade", "Who may do what"];
+const BY_THEMSELVES: [&str; 4] = ["Security model", "Packages stay whole", "Backup and restore", "Upgrade"];
 
-/// The text of a section, up to the next one of its level.
+/// The text of a section with those below it, up to the next one that is not below it.
 fn section(title: &str) -> &'static str {
-    let (_, rest) = README.split_once(&format!("\n## {title}\n")).expect("a section of this title");
-    rest.split("\n## ").next().unwrap()
+    let mut is_code = false;
+    let mut begin = None;
+    let mut at = 0;
+    for line in README.split_inclusive('\n') {
+        let level = line.bytes().take_while(|byte| *byte == b'#').count();
+        is_code ^= line.starts_with("```");
+        if !is_code && level > 0 {
+            match begin {
+                Some((begin, above)) if level <= above => return &README[begin..at],
+                None if line[level..].trim() == title => begin = Some((at + line.len(), level)),
+                _ => {}
+            }
+        }
+        at += line.len();
+    }
+    &README[begin.unwrap_or_else(|| panic!("there is no section {title:?}")).0..]
 }
 
 /// The commands of a section, block by block.
@@ -192,7 +206,7 @@ fn the_table_of_options_is_what_help_says() {
         .filter_map(|line| line.trim_start().split([' ', '[', '=']).find(|word| word.starts_with("--")))
         .filter(|flag| !["--help", "--version"].contains(flag))
         .collect();
-    let rows: Vec<&str> = section("Use it").lines().filter(|line| line.starts_with("| `--")).collect();
+    let rows: Vec<&str> = section("Configure").lines().filter(|line| line.starts_with("| `--")).collect();
     for flag in &flags {
         assert!(rows.iter().any(|row| row.starts_with(&format!("| `{flag}"))), "the README lacks {flag}");
     }
@@ -204,8 +218,24 @@ fn the_table_of_options_is_what_help_says() {
 }
 
 #[test]
+fn the_table_of_commands_is_what_help_says() {
+    let help = Command::new(PROGRAM).arg("--help").output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let (_, commands) = help.split_once("Commands:\n").unwrap();
+    let commands = commands.lines().map_while(|line| line.strip_prefix("  ")?.split(' ').next());
+    let mut commands: Vec<_> = commands.filter(|name| !["", "serve", "help"].contains(name)).collect();
+    let rows = section("Operate").split("\n\n").find(|block| block.starts_with("| command")).unwrap();
+    let mut documented: Vec<_> =
+        rows.split("`tender ").skip(1).map(|rest| rest.split(['`', ' ']).next().unwrap()).collect();
+    commands.sort_unstable();
+    documented.sort_unstable();
+    documented.dedup();
+    assert_eq!(documented, commands);
+}
+
+#[test]
 fn the_table_of_events_has_all_of_them() {
-    let table: String = section("Use it").lines().filter(|line| line.starts_with("| `")).collect();
+    let table: String = section("Events and webhooks").lines().filter(|line| line.starts_with("| `")).collect();
     for kind in EventType::ALL.iter().filter(|kind| **kind != EventType::WebhookTest) {
         let (_, short) = kind.name().split_once('.').unwrap();
         let is_there = table.contains(&format!("`{kind}`")) || table.contains(&format!("`.{short}`"));
