@@ -67,17 +67,15 @@ where
     let runs_to_its_end = action.is_some();
     let run: Run<P> = Arc::new(move |api, parameter, request| {
         let record = request.head.record.clone();
-        let answer = answer(api, guard.clone(), handler.clone(), parameter, request);
-        if runs_to_its_end {
-            let running = tokio::spawn(answer);
-            running
-                .map(move |response| response.unwrap_or_else(|error| refuse(&record, ApiError::internal(error))))
-                .boxed()
-        } else {
-            answer.boxed()
-        }
+        let answer = answer(api, guard.clone(), handler.clone(), parameter, request).boxed();
+        if runs_to_its_end { run_to_its_end(answer, record).boxed() } else { answer }
     });
     Endpoint { method, audience, action, run }
+}
+
+/// Has a request answered also when nobody waits for it any more.
+async fn run_to_its_end(answer: BoxFuture<'static, Response>, record: Arc<RequestRecord>) -> Response {
+    tokio::spawn(answer).await.unwrap_or_else(|error| refuse(&record, ApiError::internal(error)))
 }
 
 /// Lets the caller in and has the request handled. A change that somebody known asked for in vain is noted: one that was

@@ -27,6 +27,7 @@ mod inspection;
 pub mod integrity;
 pub mod packages;
 mod presence;
+mod readers;
 pub mod reference;
 pub mod registrations;
 mod restoring;
@@ -47,11 +48,8 @@ use std::convert::Infallible;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
-use tokio::sync::Semaphore;
 
 pub use activity::InFlight;
 pub use blobs::{
@@ -72,12 +70,8 @@ pub use writer::{Change, Generations, WriteCounts, WriteTx};
 
 use crate::clock::Clock;
 use crate::domain::Timestamp;
+use readers::Readers;
 use writer::Writer;
-
-/// How many reads of the database run at once.
-const READERS: u32 = 4;
-/// How long a read waits for its turn before it is refused.
-const READER_WAIT: Duration = Duration::from_secs(10);
 
 /// Something went wrong in the store that is nobody's request's fault.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -179,8 +173,7 @@ impl From<StoreError> for Rehearsal {
 /// The open database. Clones are the same one.
 #[derive(Clone)]
 pub struct Store {
-    readers: r2d2::Pool<SqliteConnectionManager>,
-    reader_turns: Arc<Semaphore>,
+    readers: Readers,
     writer: Writer,
     presence: Arc<Presence>,
     generations: Arc<Generations>,
@@ -195,20 +188,12 @@ impl Store {
         if let Some(latest) = schema::latest_timestamp(&connection)? {
             clock.start_not_before(latest);
         }
-        let manager =
-            SqliteConnectionManager::file(path).with_flags(schema::reader_flags()).with_init(schema::prepare_reader);
-        let readers = r2d2::Pool::builder()
-            .max_size(READERS)
-            .min_idle(Some(1))
-            .test_on_check_out(false)
-            .connection_timeout(READER_WAIT)
-            .build(manager)?;
+        let readers = Readers::open(path)?;
         let generations = Arc::new(Generations::default());
         let events = Arc::new(Events::new(webhooks::latest_event_id(&connection)?, clock.now()));
         let writer = Writer::start(connection, clock.clone(), generations.clone(), events.clone())?;
         Ok(Self {
             readers,
-            reader_turns: Arc::new(Semaphore::new(READERS as usize)),
             writer,
             presence: Arc::new(Presence::new(clock.clone(), generations.clone())),
             generations,
@@ -223,15 +208,7 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let turn = self.reader_turns.clone().acquire_owned().await.map_err(|_| StoreError::Abandoned)?;
-        let readers = self.readers.clone();
-        let reading = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            let mut connection = readers.get().map_err(StoreError::from)?;
-            let snapshot = connection.transaction().map_err(StoreError::from)?;
-            query(&snapshot)
-        });
-        reading.await.map_err(|_| StoreError::Abandoned)?
+        self.readers.read(query).await
     }
 
     /// Runs `operation` in a write transaction. When this returns `Ok`, what it did is on disk; when `operation` returned
