@@ -1,7 +1,8 @@
 //! Looking for devices by words: parts of a name, of a MAC address in any spelling, or of what a device reports.
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
+
+use memchr::memmem::Finder;
 
 use super::{Invalid, MacKey, Metadata, MetadataValue};
 
@@ -9,19 +10,33 @@ use super::{Invalid, MacKey, Metadata, MetadataValue};
 const SEARCH_MAX_CHARACTERS: usize = 200;
 
 /// Words that must all be somewhere in a device; upper and lower case are the same.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Search(Vec<Word>);
 
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 struct Word {
     /// The word in small letters.
-    text: String,
+    text: Needle,
     /// The same as it stands in JSON.
-    json: String,
+    json: Needle,
     /// The same with colons for dashes, if it is a part of a MAC address with separators.
-    separated: Option<String>,
+    separated: Option<Needle>,
     /// Whether JSON may hold it elsewhere than in its texts.
     may_be_syntax: bool,
+}
+
+/// What is looked for, prepared once for a whole fleet.
+#[derive(Debug, Clone)]
+struct Needle(Finder<'static>);
+
+impl Needle {
+    fn new(text: &str) -> Self {
+        Self(Finder::new(text).into_owned())
+    }
+
+    fn is_in(&self, text: &str) -> bool {
+        self.0.find(text.as_bytes()).is_some()
+    }
 }
 
 /// What is looked through.
@@ -46,8 +61,8 @@ impl Search {
         if text.chars().count() > SEARCH_MAX_CHARACTERS {
             return Err(Invalid::new(format!("a search has at most {SEARCH_MAX_CHARACTERS} characters")));
         }
-        let words: BTreeSet<Word> = text.split_whitespace().map(Word::new).collect();
-        Ok((!words.is_empty()).then(|| Self(words.into_iter().collect())))
+        let words: BTreeSet<String> = text.split_whitespace().map(str::to_lowercase).collect();
+        Ok((!words.is_empty()).then(|| Self(words.iter().map(|word| Word::new(word)).collect())))
     }
 
     /// Whether each word is somewhere in this.
@@ -63,29 +78,30 @@ impl Search {
 }
 
 impl Word {
+    /// Of a word in small letters.
     fn new(text: &str) -> Self {
-        let text = text.to_lowercase();
-        let quoted = serde_json::Value::from(text.as_str()).to_string();
-        let json = quoted[1..quoted.len() - 1].to_owned();
+        let quoted = serde_json::Value::from(text).to_string();
+        let json = &quoted[1..quoted.len() - 1];
         let is_separator = |character| matches!(character, ':' | '-');
         let is_of_address = |character: char| character.is_ascii_hexdigit() || is_separator(character);
         let separated = text.contains(is_separator) && text.chars().all(is_of_address);
         // Between texts JSON has quotes, so that a word without one, but for syntax alone, is in no more than one text.
         let is_syntax = |character| matches!(character, '{' | '}' | '[' | ']' | ':' | ',');
         let may_be_syntax = text.contains(['"', '\\']) || text.chars().all(is_syntax);
-        Self { separated: separated.then(|| text.replace('-', ":")), text, json, may_be_syntax }
+        let separated = separated.then(|| Needle::new(&text.replace('-', ":")));
+        Self { text: Needle::new(text), json: Needle::new(json), separated, may_be_syntax }
     }
 
     /// Whether it is in what is in small letters; `reported` is the metadata as it was.
     fn is_in(&self, small: Searched<'_>, reported: &str) -> bool {
-        if small.name.contains(&self.text) || small.mac_address.contains(&self.text) {
+        if self.text.is_in(small.name) || self.text.is_in(small.mac_address) {
             return true;
         }
         let is_in_address = match &self.separated {
-            Some(separated) => MacKey::separated(small.mac_key).is_some_and(|address| address.contains(separated)),
-            None => small.mac_key.contains(&self.text),
+            Some(separated) => MacKey::separated(small.mac_key).is_some_and(|address| separated.is_in(&address)),
+            None => self.text.is_in(small.mac_key),
         };
-        is_in_address || (small.metadata.contains(&self.json) && self.is_in_texts(small.metadata, reported))
+        is_in_address || (self.json.is_in(small.metadata) && self.is_in_texts(small.metadata, reported))
     }
 
     /// Whether it is in a key or value, and not only in the JSON that is around them.
@@ -95,7 +111,7 @@ impl Word {
             return true;
         }
         let Ok(metadata) = serde_json::from_str::<Metadata>(reported) else { return false };
-        let holds = |text: &str| lower(text).contains(&self.text);
+        let holds = |text: &str| self.text.is_in(&lower(text));
         metadata.iter().any(|(key, value)| {
             holds(key)
                 || match value {
@@ -107,15 +123,8 @@ impl Word {
 }
 
 /// In small letters.
-fn lower(text: &str) -> Cow<'_, str> {
-    let is_lower = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_uppercase());
-    if is_lower {
-        Cow::Borrowed(text)
-    } else if text.is_ascii() {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Owned(text.to_lowercase())
-    }
+fn lower(text: &str) -> String {
+    if text.is_ascii() { text.to_ascii_lowercase() } else { text.to_lowercase() }
 }
 
 #[cfg(test)]
@@ -192,7 +201,7 @@ mod tests {
 
     #[test]
     fn a_search_is_bounded() {
-        assert_eq!(Search::parse(" \t").unwrap(), None);
+        assert!(Search::parse(" \t").unwrap().is_none());
         assert!(Search::parse(&"ü".repeat(SEARCH_MAX_CHARACTERS)).is_ok());
         assert!(Search::parse(&"x".repeat(SEARCH_MAX_CHARACTERS + 1)).is_err());
     }

@@ -20,8 +20,8 @@ use super::body::RequestBody;
 use super::error::{ApiError, no_such_path};
 use super::exchange::{RequestRecord, Who};
 use super::guard::{Audience, Guard, Refusal};
-use super::request::{Arrival, Head, Request};
-use crate::domain::{Action, Identifier};
+use super::request::{Arrival, Head, Request, RequestTarget};
+use crate::domain::{Action, Deed, Identifier};
 
 /// A filter that answers a request or leaves it to the next one.
 pub type Route = BoxedFilter<(Response,)>;
@@ -67,44 +67,64 @@ where
     let runs_to_its_end = action.is_some();
     let run: Run<P> = Arc::new(move |api, parameter, request| {
         let record = request.head.record.clone();
-        let answer = answer(api, guard.clone(), handler.clone(), parameter, request).boxed();
+        let target = action.map(|_| request.head.target.clone());
+        let handling = handle(api.clone(), guard.clone(), handler.clone(), parameter, request).boxed();
+        let answer = answer(api, record.clone(), target, handling).boxed();
         if runs_to_its_end { run_to_its_end(answer, record).boxed() } else { answer }
     });
     Endpoint { method, audience, action, run }
 }
 
-/// Has a request answered also when nobody waits for it any more.
-async fn run_to_its_end(answer: BoxFuture<'static, Response>, record: Arc<RequestRecord>) -> Response {
-    tokio::spawn(answer).await.unwrap_or_else(|error| refuse(&record, ApiError::internal(error)))
+/// Why there is no reply from a handler.
+enum Failure {
+    /// The guard did not let the caller in.
+    Refused(Refusal, RequestBody),
+    /// The handler failed; what it was to do, if that is for the audit log.
+    Failed(Option<Deed>, ApiError),
 }
 
-/// Lets the caller in and has the request handled. A change that somebody known asked for in vain is noted: one that was
-/// made is noted by its handler, with the change itself.
-async fn answer<P, G, H, F>(api: Arc<Api>, guard: G, handler: H, parameter: P, mut request: Request) -> Response
+/// Lets the caller in and has the request handled. There is one of these in the program for each endpoint: what can be elsewhere
+/// is.
+async fn handle<P, G, H, F>(
+    api: Arc<Api>,
+    guard: G,
+    handler: H,
+    parameter: P,
+    request: Request,
+) -> Result<Response, Failure>
 where
     P: PathParameter,
     G: Guard,
     H: Fn(Arc<Api>, G::Caller, P, Request) -> F + Send,
     F: Future<Output = Result<Response, ApiError>> + Send + 'static,
 {
-    let target = guard.action().map(|_| request.head.target.clone());
-    let record = request.head.record.clone();
-    let (deed, error) = match guard.admit(&api, &request.head).await {
-        Ok(caller) => {
-            if let Some(who) = guard.who(&caller) {
-                record.note_who(who);
-            }
-            let deed = guard.deed(&caller);
-            match handler(api.clone(), caller, parameter, request).await {
-                Ok(response) => return response,
-                Err(error) => (deed, error),
-            }
-        }
-        Err(Refusal { error, deed }) => {
+    let caller = match guard.admit(&api, &request.head).await {
+        Ok(caller) => caller,
+        Err(refusal) => return Err(Failure::Refused(refusal, request.body)),
+    };
+    if let Some(who) = guard.who(&caller) {
+        request.head.record.note_who(who);
+    }
+    let deed = guard.deed(&caller);
+    handler(api, caller, parameter, request).await.map_err(|error| Failure::Failed(deed, error))
+}
+
+/// Makes a reply of whatever comes of a request. A change that somebody known asked for in vain is noted: one that was made is
+/// noted by its handler, with the change itself.
+async fn answer(
+    api: Arc<Api>,
+    record: Arc<RequestRecord>,
+    target: Option<RequestTarget>,
+    handling: BoxFuture<'static, Result<Response, Failure>>,
+) -> Response {
+    let (deed, error) = match handling.await {
+        Ok(response) => return response,
+        Err(Failure::Failed(deed, error)) => (deed, error),
+        Err(Failure::Refused(Refusal { error, deed }, mut body)) => {
             if let Some(deed) = &deed {
                 record.note_who(Who::Actor(deed.actor.clone()));
             }
-            (deed, request.body.refuse(error).await)
+            (deed, body.refuse(error).await)
         }
     };
     if let (Some(deed), Some(target)) = (deed, target) {
@@ -112,6 +132,11 @@ where
         api.audit.note_failure(&api.store, entry).await;
     }
     refuse(&record, error)
+}
+
+/// Has a request answered also when nobody waits for it any more.
+async fn run_to_its_end(answer: BoxFuture<'static, Response>, record: Arc<RequestRecord>) -> Response {
+    tokio::spawn(answer).await.unwrap_or_else(|error| refuse(&record, ApiError::internal(error)))
 }
 
 /// The reply to the client, and the reason for the log.
