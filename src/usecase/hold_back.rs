@@ -31,13 +31,9 @@ const PER_ADDRESS: Patience = Patience { free: 5, ..PER_DEVICE };
 
 /// Registrations that one address may make before an hour has passed without another: as many as a large site behind one address
 /// has devices, and too few to displace those of all others.
-const REGISTRATIONS: Patience = Patience {
-    free: u32::MAX,
-    first_delay: Duration::ZERO,
-    longest_delay: Duration::ZERO,
-    lock_at: Some(registrations::LIMIT as u32 / 4),
-    lock: Duration::from_secs(60 * 60),
-};
+const REGISTRATIONS_OF_AN_ADDRESS: u32 = registrations::LIMIT as u32 / 4;
+/// When an address has made too many, and is let make more.
+const REGISTRATIONS_LOCK: Duration = Duration::from_secs(60 * 60);
 
 /// Who asked, as far as that is certain.
 #[derive(Debug, Clone, Copy)]
@@ -59,16 +55,28 @@ pub struct HoldBack {
 
 impl Default for HoldBack {
     fn default() -> Self {
-        Self {
-            devices: Throttle::new(PER_DEVICE, REMEMBERED),
-            addresses: Throttle::new(PER_ADDRESS, REMEMBERED),
-            registrations: Throttle::new(REGISTRATIONS, REMEMBERED),
-            waiting: Arc::new(Semaphore::new(WAITING)),
-        }
+        Self::with_registrations(REGISTRATIONS_OF_AN_ADDRESS)
     }
 }
 
 impl HoldBack {
+    /// One that keeps so many registrations of each address.
+    pub fn with_registrations(registrations: u32) -> Self {
+        let patience = Patience {
+            free: u32::MAX,
+            first_delay: Duration::ZERO,
+            longest_delay: Duration::ZERO,
+            lock_at: Some(registrations),
+            lock: REGISTRATIONS_LOCK,
+        };
+        Self {
+            devices: Throttle::new(PER_DEVICE, REMEMBERED),
+            addresses: Throttle::new(PER_ADDRESS, REMEMBERED),
+            registrations: Throttle::new(patience, REMEMBERED),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+        }
+    }
+
     /// Waits for as long as the answer is to be held back. `now` is the steady time. `false`: so many wait that this one could
     /// not, so nothing should be done for it that costs anything.
     pub async fn wait(&self, asking: Asking, now: Timestamp) -> bool {
