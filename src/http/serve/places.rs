@@ -18,8 +18,9 @@ use crate::auth::throttle::network;
 /// So long a connection may go without a request before its place can be given to others: enough to agree on TLS and to send a
 /// head over a bad network. As long as there are places, it may for much longer.
 const UNUSED_AFTER: Duration = Duration::from_secs(5);
-/// One network has very many of the places if it has one in so many.
+/// One network has very many of the places if it has one in so many, and no fewer than these.
 const MANY: usize = 8;
+const FEWEST_OF_MANY: usize = 4;
 
 /// The places of a server. Clones are the same.
 #[derive(Clone)]
@@ -113,7 +114,7 @@ impl Table {
         if let Some((number, _)) = unused.max_by_key(|(_, seat)| (count(&seat.network), seat.unchanged_for(now))) {
             return Some(*number);
         }
-        let has_very_many = most * MANY >= self.taken.len() && most > 2 * own;
+        let has_very_many = most >= FEWEST_OF_MANY && most * MANY >= self.taken.len() && most > 2 * own;
         let theirs = self.taken.iter().filter(|(_, seat)| has_very_many && seat.network == largest);
         theirs.max_by_key(|(_, seat)| (!seat.is_used(), seat.unchanged_for(now))).map(|(number, _)| *number)
     }

@@ -187,7 +187,7 @@ impl<F> Requests<F> {
     where
         F: Service<hyper::Request<Incoming>, Response = hyper::Response<D>, Error = Infallible>,
     {
-        if let Some(uri) = without_empty_segments(request.uri()) {
+        if let Some(uri) = mended(request.uri()) {
             *request.uri_mut() = uri;
         }
         let target = RequestTarget(request.uri().clone());
@@ -211,8 +211,12 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
     }
 }
 
-/// Clients join URLs carelessly: `//api/v1/groups` means `/api/v1/groups`. `None` if there is nothing to mend.
-fn without_empty_segments(uri: &Uri) -> Option<Uri> {
+/// A target that routes can be looked for with; `None` if it is one. Clients join URLs carelessly: `//api/v1/groups` means
+/// `/api/v1/groups`. And what has no path at all (RFC 9112, section 3.2.3: `CONNECT`), on which warp panics, means `/`.
+fn mended(uri: &Uri) -> Option<Uri> {
+    if uri.path_and_query().is_none() {
+        return Some(Uri::from_static("/"));
+    }
     if !uri.path().contains("//") {
         return None;
     }
@@ -236,8 +240,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_segments_are_left_out() {
-        let mended = |uri: &str| without_empty_segments(&uri.parse().unwrap()).map(|uri| uri.to_string());
+    fn empty_segments_are_left_out_and_each_target_has_a_path() {
+        let mended = |uri: &str| mended(&uri.parse().unwrap()).map(|uri| uri.to_string());
+        assert_eq!(mended("internal.example:22").as_deref(), Some("/"));
         assert_eq!(mended("/api/v1/groups"), None);
         assert_eq!(mended("//api/v1//groups?a=//b").as_deref(), Some("/api/v1/groups?a=//b"));
         assert_eq!(mended("//").as_deref(), Some("/"));

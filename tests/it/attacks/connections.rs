@@ -9,21 +9,12 @@ use tokio::net::TcpStream;
 use super::attack;
 use crate::harness::TestServer;
 use crate::harness::process::{ServerProcess, create_token};
-use crate::harness::raw::{PATIENCE, json_head};
+use crate::harness::raw::{PATIENCE, eventually, json_head};
 
 const CONNECTIONS: usize = 10_000;
 /// So many at once, so that none waits in the operating system's queue for longer than it may.
 const AT_ONCE: usize = 250;
 const MEBIBYTE: usize = 1024 * 1024;
-
-/// Whether the server has given a connection up.
-fn is_closed(stream: &TcpStream) -> bool {
-    let mut byte = [0];
-    match stream.try_read(&mut byte) {
-        Ok(read) => read == 0,
-        Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
-    }
-}
 
 /// Ten thousand idle connections from one address, ten times as many as there are places. The server's memory stays bounded; devices,
 /// operators and the page are answered at once, and whoever is at the attacker's own address within seconds.
@@ -69,8 +60,9 @@ async fn ten_thousand_idle_connections_keep_nobody_out() {
     assert_eq!(&reply, b"HTTP/1.1 200");
     let grown = server.peak_memory().saturating_sub(before);
     assert!(grown < 64 * MEBIBYTE, "{} MiB more", grown / MEBIBYTE);
-    let held = idle.iter().filter(|stream| !is_closed(stream)).count();
-    assert!(held <= 2 * 1024, "{held} connections are held");
+    // As many as there are places, and as many as may wait for one.
+    let is_bounded = || idle.iter().filter(|stream| !is_closed(stream)).count() <= 2 * 1024;
+    eventually("all others are closed", is_bounded).await;
 }
 
 /// One address that uses all places, by downloads that it does not read and bodies that it sends a byte at a time. It gets no more
@@ -104,13 +96,13 @@ async fn slow_readers_and_slow_bodies_of_one_address_keep_nobody_else_out() {
     }
     admin.get("/api/v1/groups").await.ok();
     // Most of what the attacker began goes on: nobody else needs the places.
-    let lost = slow.iter().take(PLACES).filter(|stream| is_closed_after_reading(stream)).count();
+    let lost = slow.iter().take(PLACES).filter(|stream| is_closed(stream)).count();
     assert!(lost < PLACES, "{lost}");
 }
 
-/// Whether a connection is closed behind what is there to be read.
-fn is_closed_after_reading(stream: &TcpStream) -> bool {
-    let mut bytes = vec![0; MEBIBYTE];
+/// Whether the server has given a connection up, behind what is there to be read.
+fn is_closed(stream: &TcpStream) -> bool {
+    let mut bytes = [0; 16 * 1024];
     loop {
         match stream.try_read(&mut bytes) {
             Ok(0) => return true,
