@@ -24,7 +24,7 @@ fn source(module: &str) -> Option<String> {
 #[test]
 fn the_tests_that_the_threat_model_names_are_there() {
     let code = SECURITY.split('`').skip(1).step_by(2);
-    let named: Vec<_> = code.filter(|text| text.contains("::")).collect();
+    let named: Vec<_> = code.filter(|text| text.contains("::") && !text.ends_with("::")).collect();
     assert!(named.len() >= FEWEST, "{} tests are named", named.len());
     for name in named {
         let (module, function) = name.rsplit_once("::").unwrap();
