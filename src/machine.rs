@@ -1,8 +1,10 @@
-//! What the operating system says about this process. Linux says it in files of its own making, which never wait for a disk;
-//! elsewhere nothing is known.
+//! What the operating system says about this process, and what it lets it have. Linux says most of it in files of its own making,
+//! which never wait for a disk; elsewhere these things are not known.
 
 use std::fs;
 use std::io::Read;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// Memory of this process that is not swapped out, its program's own pages included.
 pub fn resident_memory_bytes() -> Option<u64> {
@@ -14,6 +16,15 @@ pub fn resident_memory_bytes() -> Option<u64> {
 pub fn written_bytes() -> Option<u64> {
     let counts = fs::read_to_string("/proc/self/io").ok()?;
     field(&counts, "write_bytes:")?.parse().ok()
+}
+
+/// Has this process have as many files and connections open as the machine allows at most: the usual limit is one for programs of
+/// the last century. How many that are; `None` if it is not limited.
+pub fn allow_open_files() -> Option<u64> {
+    let mut limit = getrlimit(Resource::Nofile);
+    let before = limit.current;
+    limit.current = limit.maximum;
+    if setrlimit(Resource::Nofile, limit).is_ok() { limit.maximum } else { before }
 }
 
 /// What is told of each of these files at most.

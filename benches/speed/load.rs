@@ -140,7 +140,7 @@ impl Connection {
 }
 
 /// Status, where the body begins, and where it ends, once the head is there.
-fn head(bytes: &[u8]) -> Option<(u16, usize, usize)> {
+pub fn head(bytes: &[u8]) -> Option<(u16, usize, usize)> {
     let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..head_end]).unwrap();
     let status = head[9..12].parse().unwrap();

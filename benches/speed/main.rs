@@ -28,12 +28,15 @@
 //!   page cache. And how much memory 64 slow downloads and 4 uploads take, all at once. Without nginx, only that.
 //! - **handshakes**: a thousand devices that come at once over TLS, each with an update check: full handshakes, and sessions that
 //!   go on. The yardstick is rustls with the same certificate, which answers everything with the same bytes.
+//! - **power-up**: a thousand devices that come in the same second, each with a full handshake, a signature of 4096 bits and an update
+//!   check, until the last has its answer; and how long the checks of others take meanwhile. And one that asks again at once
+//!   whenever it is refused.
 //! - **uploads**: a GiB as a form and as one piece by tus, until it is a package on disk. The yardstick is a bare hyper route that
 //!   writes the same bytes to a file of the same file system and puts them on disk, without a look at them.
 //!
 //! Missing a target is told, and does not fail the run. After `cargo bench --`, `--upload MIB` sets the size of the upload whose
 //! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, preview, fleet, start, memory,
-//! writes, handshakes, uploads, downloads.
+//! writes, handshakes, power-up, uploads, downloads.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot measure ends there and then")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark waits on threads of its own, and asks for the real time")]
@@ -49,6 +52,7 @@ mod handshakes;
 mod load;
 mod memory;
 mod nginx;
+mod power_up;
 mod preview;
 mod process;
 mod replies;
@@ -119,6 +123,8 @@ fn main() {
     part("memory", &|| uploads::memory(&fleet, options.upload_mebibytes));
     part("writes", &|| writes::of_one_flush(&fleet));
     part("handshakes", &|| handshakes::of_all_devices(&fleet));
+    part("power-up", &|| power_up::of_all_devices(&fleet));
+    part("power-up", &|| power_up::of_a_looping_client(&fleet));
     part("uploads", &|| uploads::beside_a_bare_sink(&fleet));
     // Last, as its packages are in nobody else's way then.
     part("downloads", &|| downloads::all(&fleet));

@@ -21,11 +21,14 @@ use crate::config::{
 };
 use crate::http::serve::Listeners;
 use crate::logging::Logging;
+use crate::machine::allow_open_files;
 use crate::service::{GivenSockets, Reloader, ServiceManager, Word, keep_watched};
 use crate::usecase::claim::CODE_LIFETIME;
 
 /// A gateway has few cores, and each worker costs memory.
 const MAX_WORKERS: usize = 4;
+/// Files that are open beside connections: the database's, packages, and what else there is.
+const OTHER_FILES: u64 = 256;
 /// How often the log says which lines it held back.
 const SUPPRESSED_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a start may take before the service manager is left to its own patience: a migration of a large database on a slow card.
@@ -98,6 +101,7 @@ async fn serve(
     let mut signals = Signals::catch()?;
     tokio::spawn(tell_what_was_suppressed(logging.clone()));
     manager.tell([Word::Status("starting: opening the database".to_owned())]).await;
+    allow_connections(config.max_connections);
     let listeners = listen(&config, sockets).await?;
     warn_of_plain_http(&config, &listeners);
     let started = config.clone();
@@ -194,6 +198,17 @@ async fn bind(option: &str, host: &str, port: u16) -> anyhow::Result<TcpListener
         ),
         _ => anyhow!("cannot listen on {place}: {error}"),
     })
+}
+
+/// Makes room for so many connections and those that wait for a place, or says that there is none.
+fn allow_connections(connections: usize) {
+    let needed = (connections as u64).saturating_mul(2).saturating_add(OTHER_FILES);
+    if let Some(allowed) = allow_open_files().filter(|allowed| *allowed < needed) {
+        tracing::warn!(
+            "this process may have no more than {allowed} files open, and max_connections = {connections} may need {needed}: raise \
+             the limit (LimitNOFILE= of systemd, ulimit -Hn), or lower max_connections"
+        );
+    }
 }
 
 /// Says once that others on the network can read along, unless a proxy takes care of that.

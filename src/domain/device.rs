@@ -71,20 +71,10 @@ impl Borrow<str> for MacKey {
 }
 
 impl MacKey {
-    /// Twelve hexadecimal digits in lower case, if `text` is a MAC address with `:`, `-` or no separators; else `text`.
+    /// Twelve hexadecimal digits in lower case, if `text` is a MAC address in any spelling; else `text`.
     fn of(text: &str) -> Self {
-        let separated =
-            |separator: u8| text.len() == 17 && text.bytes().skip(2).step_by(3).all(|byte| byte == separator);
-        let digits: Box<str> = if separated(b':') || separated(b'-') {
-            text.chars().enumerate().filter(|(position, _)| position % 3 != 2).map(|(_, digit)| digit).collect()
-        } else {
-            text.into()
-        };
-        if digits.len() == 12 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            Self(digits.to_ascii_lowercase().into())
-        } else {
-            Self(text.into())
-        }
+        let digits = mac_digits(text);
+        Self(digits.map_or_else(|| text.into(), |digits| digits.to_ascii_lowercase().into()))
     }
 
     /// The key as stored.
@@ -98,6 +88,29 @@ impl MacKey {
         let bytes = || (0..6).map(|byte| &key[2 * byte..2 * byte + 2]);
         is_address.then(|| bytes().collect::<Vec<_>>().join(":"))
     }
+}
+
+/// The digits of a MAC address that is written without separators, or in groups of two, four or six digits with the same one
+/// between all of them. Between bytes with colons a leading zero may be missing. `None` if `text` is none.
+fn mac_digits(text: &str) -> Option<String> {
+    let separator = text.chars().find(|character| !character.is_ascii_hexdigit());
+    let groups: Vec<&str> = match separator {
+        None => vec![text],
+        Some(separator) if ":-._ ".contains(separator) => text.split(separator).collect(),
+        Some(_) => return None,
+    };
+    let is_short = |group: &&str| separator == Some(':') && group.len() == 1;
+    let width = match groups.len() {
+        1 => 12,
+        2 => 6,
+        3 => 4,
+        6 => 2,
+        _ => return None,
+    };
+    let is_group = |group: &&str| {
+        (group.len() == width || width == 2 && is_short(group)) && group.bytes().all(|byte| byte.is_ascii_hexdigit())
+    };
+    groups.iter().all(is_group).then(|| groups.iter().map(|group| format!("{group:0>width$}")).collect())
 }
 
 /// A name that people give a device.
@@ -208,7 +221,20 @@ mod tests {
 
     #[test]
     fn spellings_of_one_mac_address_are_one_device() {
-        let spellings = ["00:1A:2b:3c:4d:5E", "00-1a-2B-3c-4d-5e", "001a2b3c4d5e", "001A2B3C4D5E"];
+        let spellings = [
+            "00:1A:2b:3c:4d:5E",
+            "00-1a-2B-3c-4d-5e",
+            "001a2b3c4d5e",
+            "001A2B3C4D5E",
+            "001a.2b3c.4d5e",
+            "00.1a.2b.3c.4d.5e",
+            "001a-2b3c-4d5e",
+            "001a:2B3C:4d5e",
+            "001a2b-3c4d5e",
+            "00 1a 2b 3c 4d 5e",
+            "00_1a_2b_3c_4d_5e",
+            "0:1a:2b:3c:4d:5e",
+        ];
         for spelling in spellings {
             assert_eq!(key(spelling), key("00:1a:2b:3c:4d:5e"), "{spelling}");
             assert_eq!(MacAddress::parse(spelling).unwrap().as_str(), spelling);
@@ -217,9 +243,19 @@ mod tests {
 
     #[test]
     fn other_text_is_its_own_key() {
-        for text in
-            ["loopback", "Loopback", "00:1a:2b:3c:4d", "00:1a-2b:3c-4d:5e", "zz:1a:2b:3c:4d:5e", "é0:1a:2b:3c:4d:5"]
-        {
+        for text in [
+            "loopback",
+            "Loopback",
+            "00:1a:2b:3c:4d",
+            "00:1a-2b:3c-4d:5e",
+            "zz:1a:2b:3c:4d:5e",
+            "é0:1a:2b:3c:4d:5",
+            "192.168.100.200",
+            "1.2.3.4.5.6",
+            "001a2b3c4d5e.",
+            "::001a2b3c4d5e",
+            "00:1a:2b:3c:4d:",
+        ] {
             assert_eq!(key(text).as_str(), text);
         }
         assert_ne!(key("loopback"), key("Loopback"));

@@ -174,3 +174,36 @@ pub fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiError> {
     }
     serde_json::from_slice(text).map_err(|error| ApiError::BadRequest(format!("invalid JSON body: {error}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+    use tokio::time::sleep;
+
+    use super::*;
+
+    /// A body without an end, of which one byte comes in each `period`.
+    fn trickling(period: Duration) -> RequestBody {
+        let pieces = stream::repeat_with(move || async move {
+            sleep(period).await;
+            Ok::<_, warp::Error>(&b" "[..])
+        });
+        RequestBody::new(&HeaderMap::new(), pieces.buffered(1))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_given_up_after_a_minute() {
+        let begin = Instant::now();
+        let read = trickling(Duration::from_secs(5)).read(1024 * 1024).await;
+        assert!(matches!(read, Err(ApiError::RequestTimeout)));
+        assert_eq!(begin.elapsed(), BODY_TIMEOUT);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_stops_is_given_up_after_half_a_minute() {
+        let begin = Instant::now();
+        let piece = trickling(Duration::from_secs(3600)).next_piece().await;
+        assert!(matches!(piece, Some(Err(ApiError::RequestTimeout))));
+        assert_eq!(begin.elapsed(), PIECE_TIMEOUT);
+    }
+}

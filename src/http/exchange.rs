@@ -21,6 +21,7 @@ use tracing::field::display;
 use warp::http::{HeaderName, HeaderValue, Method, Response, StatusCode};
 
 use super::request::RequestTarget;
+use super::serve::InUse;
 use super::traffic::{RouteTraffic, Routine, Traffic};
 use crate::domain::{Actor, ActorKind, MacAddress};
 
@@ -147,6 +148,8 @@ pub struct Exchange {
     made_id: OnceLock<HeaderValue>,
     bytes: u64,
     is_complete: bool,
+    /// The connection's place is needed until then.
+    _in_use: InUse,
 }
 
 impl Exchange {
@@ -157,6 +160,7 @@ impl Exchange {
         target: RequestTarget,
         headers: &HeaderMap,
         peer: SocketAddr,
+        in_use: InUse,
     ) -> Self {
         let given_id = headers.get(REQUEST_ID).filter(|id| is_harmless(id)).cloned();
         let record = Arc::new(RequestRecord { given_id, ..RequestRecord::default() });
@@ -172,6 +176,7 @@ impl Exchange {
             made_id: OnceLock::new(),
             bytes: 0,
             is_complete: false,
+            _in_use: in_use,
         }
     }
 

@@ -30,9 +30,15 @@ const fn mark_name(is_secure: bool) -> &'static str {
 }
 
 /// The hash of what the session's cookie holds, if there is one: whether that is a session is for the store to say.
+///
+/// With two that differ there is none. On an unencrypted connection whatever runs on another port of this host, or on the way to
+/// it, can add a cookie of its own, and nobody shall work in an account that is not theirs.
 pub fn token_hash(api: &Api, head: &Head) -> Option<CredentialHash> {
     let cookies = head.headers.typed_get::<Cookie>()?;
-    cookies.get(name(api.addresses.is_secure(head))).map(credential::hash_of)
+    let name = name(api.addresses.is_secure(head));
+    let mut values = cookies.iter().filter(|(given, _)| *given == name).map(|(_, value)| value);
+    let value = values.next()?;
+    values.all(|other| other == value).then(|| credential::hash_of(value))
 }
 
 /// The browser's identifier, if `name` has logged in from it before.

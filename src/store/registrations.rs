@@ -150,11 +150,15 @@ fn matching(connection: &Connection, filter: &Filter) -> Result<Vec<i64>, StoreE
     Ok(found)
 }
 
-/// Whether a person has rejected the registration of this MAC address and key.
-pub fn is_rejected(connection: &Connection, mac_key: &MacKey, fingerprint: KeyFingerprint) -> Result<bool, StoreError> {
+/// What people have made of the registration of this MAC address and key; `None` if there is none.
+pub fn state(
+    connection: &Connection,
+    mac_key: &MacKey,
+    fingerprint: KeyFingerprint,
+) -> Result<Option<RegistrationState>, StoreError> {
     let sql = "SELECT rejected_at IS NOT NULL FROM registrations WHERE mac_key = ?1 AND key_fingerprint = ?2";
     let found = connection.prepare_cached(sql)?.query_row((mac_key, fingerprint), |row| row.get(0)).optional()?;
-    Ok(found.unwrap_or(false))
+    Ok(found.map(|is_rejected| if is_rejected { RegistrationState::Rejected } else { RegistrationState::Pending }))
 }
 
 /// Keeps a registration, or what is new about the one of this MAC address and key. A MAC address that is known already
@@ -244,7 +248,7 @@ pub fn reject(tx: &WriteTx<'_>, mac_key: &MacKey, fingerprint: KeyFingerprint) -
     let rejected = statement.query_row((mac_key, fingerprint, tx.now()), |row| row.get(0)).optional()?;
     Ok(match rejected {
         Some(mac_address) => Rejection::Done(mac_address),
-        None if is_rejected(connection, mac_key, fingerprint)? => Rejection::Known,
+        None if state(connection, mac_key, fingerprint)?.is_some() => Rejection::Known,
         None => Rejection::NotFound,
     })
 }

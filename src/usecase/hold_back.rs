@@ -8,8 +8,9 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
-use crate::auth::throttle::{Patience, Throttle, network};
+use crate::auth::throttle::{Admission, Patience, Throttle, network};
 use crate::domain::{KeyFingerprint, Timestamp};
+use crate::store::registrations;
 
 /// Answers held back at once. Each keeps a connection, and those of well-behaved devices must find room: who comes when this
 /// is full is answered at once.
@@ -28,6 +29,12 @@ const PER_DEVICE: Patience = Patience {
 /// Failed requests only: behind one address may be a thousand devices that power up at the same second.
 const PER_ADDRESS: Patience = Patience { free: 5, ..PER_DEVICE };
 
+/// Registrations that one address may make before an hour has passed without another: as many as a large site behind one address
+/// has devices, and too few to displace those of all others.
+const REGISTRATIONS_OF_AN_ADDRESS: u32 = registrations::LIMIT as u32 / 4;
+/// When an address has made too many, and is let make more.
+const REGISTRATIONS_LOCK: Duration = Duration::from_secs(60 * 60);
+
 /// Who asked, as far as that is certain.
 #[derive(Debug, Clone, Copy)]
 pub enum Asking {
@@ -42,20 +49,34 @@ pub enum Asking {
 pub struct HoldBack {
     devices: Throttle<KeyFingerprint>,
     addresses: Throttle<IpAddr>,
+    registrations: Throttle<IpAddr>,
     waiting: Arc<Semaphore>,
 }
 
 impl Default for HoldBack {
     fn default() -> Self {
-        Self {
-            devices: Throttle::new(PER_DEVICE, REMEMBERED),
-            addresses: Throttle::new(PER_ADDRESS, REMEMBERED),
-            waiting: Arc::new(Semaphore::new(WAITING)),
-        }
+        Self::with_registrations(REGISTRATIONS_OF_AN_ADDRESS)
     }
 }
 
 impl HoldBack {
+    /// One that keeps so many registrations of each address.
+    pub fn with_registrations(registrations: u32) -> Self {
+        let patience = Patience {
+            free: u32::MAX,
+            first_delay: Duration::ZERO,
+            longest_delay: Duration::ZERO,
+            lock_at: Some(registrations),
+            lock: REGISTRATIONS_LOCK,
+        };
+        Self {
+            devices: Throttle::new(PER_DEVICE, REMEMBERED),
+            addresses: Throttle::new(PER_ADDRESS, REMEMBERED),
+            registrations: Throttle::new(patience, REMEMBERED),
+            waiting: Arc::new(Semaphore::new(WAITING)),
+        }
+    }
+
     /// Waits for as long as the answer is to be held back. `now` is the steady time. `false`: so many wait that this one could
     /// not, so nothing should be done for it that costs anything.
     pub async fn wait(&self, asking: Asking, now: Timestamp) -> bool {
@@ -70,5 +91,12 @@ impl HoldBack {
         let Ok(_place) = self.waiting.try_acquire() else { return false };
         sleep(admission.wait()).await;
         true
+    }
+
+    /// Whether a device that was never heard of, at this address, may be kept as a registration: it counts as one. `now` is the
+    /// steady time.
+    pub fn may_register(&self, address: Option<IpAddr>, now: Timestamp) -> bool {
+        let Some(address) = address else { return true };
+        !matches!(self.registrations.begin(&network(address), now), Admission::Locked(_))
     }
 }

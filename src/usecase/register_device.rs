@@ -1,5 +1,6 @@
 //! A device asks to be let in, and a person lets it in or rejects it.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -33,6 +34,8 @@ pub struct AuthorizationRequest {
     pub signature: Vec<u8>,
     /// What the device's clock shows.
     pub device_time: Timestamp,
+    /// Where it comes from, as far as that is known.
+    pub address: Option<IpAddr>,
 }
 
 /// The answer to a request for a token.
@@ -86,7 +89,7 @@ impl SignatureTurns {
 /// Checks the signature, then grants a token or notes that the device waits.
 ///
 /// `signature_turns` bounds how many signatures are checked at once: each is a millisecond of arithmetic. Whoever asks too often
-/// with one key is held back by `hold_back`.
+/// with one key is held back by `hold_back`; and of those that one address makes up no more are kept than it says.
 pub async fn authorize(
     store: &Store,
     keys: &Keys,
@@ -94,7 +97,7 @@ pub async fn authorize(
     hold_back: &HoldBack,
     request: AuthorizationRequest,
 ) -> Result<Authorization, AuthorizationError> {
-    let AuthorizationRequest { report, public_key, public_key_pem, message, signature, device_time } = request;
+    let AuthorizationRequest { report, public_key, public_key_pem, message, signature, device_time, address } = request;
     // Before it waits for anything.
     let arrived = store.clock().known_date();
     let fingerprint = public_key.fingerprint();
@@ -114,10 +117,10 @@ pub async fn authorize(
     let looking = store.read(move |connection| {
         let known = devices::find_known(connection, &mac_key)?;
         let is_accepted = known.is_some_and(|known| known.key_fingerprint == Some(fingerprint));
-        let is_rejected = !is_accepted && registrations::is_rejected(connection, &mac_key, fingerprint)?;
-        Ok::<_, StoreError>((is_accepted, is_rejected))
+        let state = if is_accepted { None } else { registrations::state(connection, &mac_key, fingerprint)? };
+        Ok::<_, StoreError>((is_accepted, state))
     });
-    let (is_accepted, is_rejected) = looking.await?;
+    let (is_accepted, state) = looking.await?;
     if is_accepted {
         let clock_skew_seconds = arrived.map(|arrived| arrived.seconds_until(device_time));
         let mac_key = report.mac_address.key();
@@ -130,13 +133,20 @@ pub async fn authorize(
         }
     }
     // Nothing is noted of it, so that it costs no flash to be asked by somebody who is not wanted.
-    if is_rejected {
+    if state == Some(RegistrationState::Rejected) {
         return Ok(Authorization::Pending);
     }
     if is_too_long {
         return Ok(Authorization::TooLong);
     }
     if is_surplus {
+        return Ok(Authorization::Pending);
+    }
+    if state.is_none() && !hold_back.may_register(address, store.clock().steady()) {
+        tracing::warn!(
+            address = address.map(display),
+            "an address has made so many registrations that no more are kept"
+        );
         return Ok(Authorization::Pending);
     }
     match note_registration(store, report, public_key_pem, fingerprint).await {

@@ -106,7 +106,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("rcgen", &["certificates/"]),
     ("rustls_platform_verifier", &["tls.rs"]),
     // Calls of the operating system that std lacks.
-    ("rustix", &["store/", "http/sendfile.rs", "certificates/names.rs", "logging/"]),
+    ("rustix", &["store/", "http/sendfile.rs", "certificates/names.rs", "logging/", "machine.rs"]),
     // What the service manager is told and hands over.
     ("sd_notify", &["service/manager.rs"]),
     ("listenfd", &["service/sockets.rs"]),
@@ -139,7 +139,7 @@ const RESERVED_WORDS: &[(&[&str], &[&str])] = &[
             "http/body.rs",
             "http/connection.rs",
             "http/exchange.rs",
-            "http/serve/activity.rs",
+            "http/serve/",
             "http/device/download/",
             "cli/simulate/",
             "cli/webhook.rs",

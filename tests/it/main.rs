@@ -5,6 +5,7 @@
 mod access;
 mod artifact;
 mod assets;
+mod attacks;
 mod authorization;
 mod backup;
 mod bundles;

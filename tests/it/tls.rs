@@ -26,12 +26,12 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion
 
 use crate::harness::TestServer;
 
-const H1: &[&str] = &["http/1.1"];
+pub const H1: &[&str] = &["http/1.1"];
 const H2: &[&str] = &["h2", "http/1.1"];
 const BOTH_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
 
 /// With a certificate of its own authority, which it looks at often.
-fn auto(config: &mut Config) {
+pub fn auto(config: &mut Config) {
     config.tls = TlsConfig::Auto { names: vec!["gateway.example".to_owned()] };
     config.certificate_look = LookInterval(Duration::from_millis(20));
 }
@@ -76,7 +76,7 @@ fn client_config(
 }
 
 /// An HTTP client that trusts a server's authority and speaks these protocols.
-fn http_client(server: &TestServer, protocols: &[&str]) -> reqwest::Client {
+pub fn http_client(server: &TestServer, protocols: &[&str]) -> reqwest::Client {
     let config = client_config(&exported(server), BOTH_VERSIONS, protocols, None);
     reqwest::Client::builder().tls_backend_preconfigured(config).build().unwrap()
 }

@@ -1,5 +1,6 @@
 //! `/api/v1/auth/device`: a device asks for a token.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use base64::Engine;
@@ -47,7 +48,7 @@ struct TokenReply {
 /// Whoever asks too often waits for the answer; it is never a 429, on which the Linux client would ask again at once.
 pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), request: Request) -> Result<Response, ApiError> {
     let address = api.addresses.client_address(&request.head);
-    let judged = judge(&api, request).await;
+    let judged = judge(&api, request, address).await;
     if judged.is_err() {
         // Whether it waits or not makes no difference to the answer.
         let _ = api.hold_back.wait(Asking::Address(address), api.store.clock().steady()).await;
@@ -59,7 +60,7 @@ pub async fn authorize(api: Arc<Api>, _: Anonymous, (): (), request: Request) ->
 }
 
 /// The token, if the device is registered with the key that the request was signed with.
-async fn judge(api: &Api, mut request: Request) -> Result<Option<String>, ApiError> {
+async fn judge(api: &Api, mut request: Request, address: Option<IpAddr>) -> Result<Option<String>, ApiError> {
     let Some(signature) = request.head.headers.get(SIGNATURE_HEADER).cloned() else {
         let missing = ApiError::BadRequest(format!("the header {SIGNATURE_HEADER} is missing"));
         return Err(request.body.refuse(missing).await);
@@ -78,6 +79,7 @@ async fn judge(api: &Api, mut request: Request) -> Result<Option<String>, ApiErr
         message,
         signature,
         device_time: Timestamp::from_unix_seconds(body.timestamp),
+        address,
     };
     let who = Who::Device(authorization.report.mac_address.clone());
     let result =

@@ -1,9 +1,11 @@
 //! The accept loop: listeners, connections at once, and an orderly end. What is spoken on a connection is in `protocol`.
 
 mod activity;
+mod places;
 mod protocol;
 mod transport;
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -12,23 +14,27 @@ use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::endpoint::Route;
 use super::traffic::Traffic;
+use places::{Place, Places};
 use protocol::Server;
+
+pub use places::InUse;
 
 /// The pause after accepting a connection failed: usually too many files are open, and some will be closed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// How often is looked for who may lose a place, while others wait for one.
+const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 
 /// How much is served at once, and how long the end may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Connections at once; more wait in the operating system's queue.
+    /// Connections at once. As many more may wait for a place, for twice as long as a head may take.
     pub connections: usize,
     /// How long requests and downloads may go on after the shutdown began.
     pub drain: Duration,
@@ -98,27 +104,34 @@ pub async fn serve(
     hurry: CancellationToken,
 ) {
     let listeners = listeners.into().all();
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections);
     let connections = TaskTracker::new();
     let give_up = CancellationToken::new();
     let server =
         Server { route, traffic: traffic.clone(), limits, shutdown: shutdown.clone(), tasks: connections.clone() };
+    let mut waiting = WaitingRoom::new(places, 2 * limits.head);
     let mut turn = 0;
     loop {
         turn += 1;
         let accepted = tokio::select! {
             () = shutdown.cancelled() => break,
-            accepted = accept(&listeners, turn, &places) => accepted,
+            accepted = accept(&listeners, turn) => accepted,
+            () = waiting.news() => None,
         };
-        let Some((stream, peer, tls, place)) = accepted else { continue };
-        let connection = server.clone().serve(stream, peer, tls);
-        let present = traffic.connections.enter();
-        let give_up = give_up.clone();
-        connections.spawn(async move {
-            let (_place, _present) = (place, present);
-            give_up.run_until_cancelled(connection).await;
-        });
+        for (Guest { stream, peer, tls, .. }, place) in waiting.seat(accepted) {
+            let connection = server.clone().serve(stream, peer, tls, place.usage());
+            let (present, lost, give_up) = (traffic.connections.enter(), place.lost(), give_up.clone());
+            connections.spawn(async move {
+                let (_place, _present) = (place, present);
+                tokio::select! {
+                    () = give_up.cancelled() => {}
+                    () = lost.cancelled() => tracing::debug!(%peer, "a connection lost its place to another"),
+                    () = connection => {}
+                }
+            });
+        }
     }
+    drop(waiting);
     drop((listeners, server));
     connections.close();
     let drained = timeout(limits.drain, hurry.run_until_cancelled(connections.wait()));
@@ -129,14 +142,66 @@ pub async fn serve(
     }
 }
 
-/// The next connection of any listener, once there is a place for it. `turn` says with which listener to begin, so that none
-/// is kept waiting by the others.
-async fn accept(
-    listeners: &[Listener],
-    turn: usize,
-    places: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, Option<TlsAcceptor>, OwnedSemaphorePermit)> {
-    let place = places.clone().acquire_owned().await.ok()?;
+/// A connection that was accepted.
+struct Guest {
+    stream: TcpStream,
+    peer: SocketAddr,
+    tls: Option<TlsAcceptor>,
+    since: Instant,
+}
+
+/// Who waits for a place, in the order in which they came.
+struct WaitingRoom {
+    places: Places,
+    guests: VecDeque<Guest>,
+    patience: Duration,
+}
+
+impl WaitingRoom {
+    fn new(places: Places, patience: Duration) -> Self {
+        Self { places, guests: VecDeque::new(), patience }
+    }
+
+    /// Waits until there may be a place for somebody who waits.
+    async fn news(&self) {
+        if self.guests.is_empty() {
+            return std::future::pending().await;
+        }
+        // An error says that the time is over.
+        let _ = timeout(LOOK_INTERVAL, self.places.freed()).await;
+    }
+
+    /// Those who get a place now, and their places. The newcomer waits if there is none for it; where nobody else may wait, it
+    /// has to come again.
+    fn seat(&mut self, newcomer: Option<Guest>) -> Vec<(Guest, Place)> {
+        let mut seated = Vec::new();
+        while let Some(guest) = self.guests.pop_front() {
+            if guest.since.elapsed() > self.patience {
+                continue;
+            }
+            let Some(place) = self.places.take(guest.peer.ip()) else {
+                self.guests.push_front(guest);
+                break;
+            };
+            seated.push((guest, place));
+        }
+        let Some(guest) = newcomer else { return seated };
+        if let Some(place) = self.places.take(guest.peer.ip()) {
+            seated.push((guest, place));
+        } else if self.guests.len() < self.places.capacity() {
+            self.guests.push_back(guest);
+        } else {
+            tracing::warn!(
+                peer = %guest.peer,
+                "all connections are in use and as many wait: a client was turned away (see max_connections)"
+            );
+        }
+        seated
+    }
+}
+
+/// The next connection of any listener. `turn` says with which listener to begin, so that none is kept waiting by the others.
+async fn accept(listeners: &[Listener], turn: usize) -> Option<Guest> {
     let first = turn % listeners.len().max(1);
     let (earlier, later) = listeners.split_at(first);
     let accepting = poll_fn(|context| {
@@ -148,7 +213,7 @@ async fn accept(
         Poll::Pending
     });
     match accepting.await {
-        Ok((stream, peer, tls)) => Some((stream, peer, tls, place)),
+        Ok((stream, peer, tls)) => Some(Guest { stream, peer, tls, since: Instant::now() }),
         Err(error) => {
             let error: io::Error = error;
             tracing::warn!(%error, "accepting a connection failed");

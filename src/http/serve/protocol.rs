@@ -25,6 +25,7 @@ use warp::reply::Response;
 
 use super::Limits;
 use super::activity::Activity;
+use super::places::Usage;
 use super::transport::{Transport, report};
 use crate::http::connection::Connection;
 use crate::http::endpoint::Route;
@@ -61,7 +62,7 @@ pub struct Server {
 
 impl Server {
     /// Serves one connection to its end, over TLS if it is to.
-    pub async fn serve(self, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>) {
+    pub async fn serve(self, stream: TcpStream, peer: SocketAddr, tls: Option<TlsAcceptor>, usage: Usage) {
         let connection = Connection { peer: Some(peer), local: stream.local_addr().ok(), is_secure: tls.is_some() };
         // Replies are written in one piece; waiting for more would only delay them. It may fail on a closed connection.
         let _ = stream.set_nodelay(true);
@@ -70,7 +71,12 @@ impl Server {
             let segments = Segments::default();
             let transport = Transport::plain(stream, segments.clone(), stall);
             return self
-                .serve_http_1(transport, peer, Arrival { connection, segments: Some(segments), ..Arrival::default() })
+                .serve_http_1(
+                    transport,
+                    peer,
+                    Arrival { connection, segments: Some(segments), ..Arrival::default() },
+                    usage,
+                )
                 .await;
         };
         // What has not begun when the server stops never does.
@@ -84,16 +90,16 @@ impl Server {
         // Under TLS every byte is read and encrypted: the operating system cannot send files.
         let arrival = Arrival { connection, segments: None, ..Arrival::default() };
         if transport.speaks_http_2() {
-            self.serve_http_2(transport, peer, arrival).await;
+            self.serve_http_2(transport, peer, arrival, usage).await;
         } else {
-            self.serve_http_1(transport, peer, arrival).await;
+            self.serve_http_1(transport, peer, arrival, usage).await;
         }
     }
 
-    async fn serve_http_1(self, transport: Transport, peer: SocketAddr, arrival: Arrival) {
+    async fn serve_http_1(self, transport: Transport, peer: SocketAddr, arrival: Arrival, usage: Usage) {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(self.limits.head).max_buf_size(BUFFER_BYTES);
-        let requests = requests(self.route, self.traffic, peer, arrival);
+        let requests = requests(self.route, self.traffic, peer, arrival, usage);
         let service = service_fn(move |request| requests.answer(request, |body| body));
         let mut served = pin!(builder.serve_connection(TokioIo::new(transport), service));
         let result = tokio::select! {
@@ -109,7 +115,7 @@ impl Server {
         }
     }
 
-    async fn serve_http_2(self, transport: Transport, peer: SocketAddr, arrival: Arrival) {
+    async fn serve_http_2(self, transport: Transport, peer: SocketAddr, arrival: Arrival, usage: Usage) {
         let Limits { head, stall, .. } = self.limits;
         let mut builder = http2::Builder::new(Tasks(self.tasks));
         builder
@@ -124,7 +130,7 @@ impl Server {
             .keep_alive_interval(head)
             .keep_alive_timeout(stall);
         let activity = Activity::new();
-        let (noted, requests) = (activity.clone(), requests(self.route, self.traffic, peer, arrival));
+        let (noted, requests) = (activity.clone(), requests(self.route, self.traffic, peer, arrival, usage));
         let service = service_fn(move |request| {
             let noted = noted.begin();
             requests.answer(request, |body| noted.reply(body))
@@ -158,6 +164,7 @@ struct Requests<F> {
     traffic: Arc<Traffic>,
     peer: SocketAddr,
     arrival: Arrival,
+    usage: Usage,
 }
 
 fn requests(
@@ -165,8 +172,9 @@ fn requests(
     traffic: Arc<Traffic>,
     peer: SocketAddr,
     arrival: Arrival,
+    usage: Usage,
 ) -> Requests<impl Service<hyper::Request<Incoming>, Response = Response, Error = Infallible, Future: Send + 'static>> {
-    Requests { filters: TowerToHyperService::new(warp::service(route)), traffic, peer, arrival }
+    Requests { filters: TowerToHyperService::new(warp::service(route)), traffic, peer, arrival, usage }
 }
 
 impl<F> Requests<F> {
@@ -179,12 +187,13 @@ impl<F> Requests<F> {
     where
         F: Service<hyper::Request<Incoming>, Response = hyper::Response<D>, Error = Infallible>,
     {
-        if let Some(uri) = without_empty_segments(request.uri()) {
+        if let Some(uri) = mended(request.uri()) {
             *request.uri_mut() = uri;
         }
         let target = RequestTarget(request.uri().clone());
         let (method, traffic) = (request.method().clone(), self.traffic.clone());
-        let exchange = Exchange::begin(traffic, method, target.clone(), request.headers(), self.peer);
+        let exchange =
+            Exchange::begin(traffic, method, target.clone(), request.headers(), self.peer, self.usage.begin());
         let record = exchange.record();
         request.extensions_mut().insert(Arrival { target, record, ..self.arrival.clone() });
         let reply = self.filters.call(request);
@@ -202,8 +211,12 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
     }
 }
 
-/// Clients join URLs carelessly: `//api/v1/groups` means `/api/v1/groups`. `None` if there is nothing to mend.
-fn without_empty_segments(uri: &Uri) -> Option<Uri> {
+/// A target that routes can be looked for with; `None` if it is one. Clients join URLs carelessly: `//api/v1/groups` means
+/// `/api/v1/groups`. And what has no path at all (RFC 9112, section 3.2.3: `CONNECT`), on which warp panics, means `/`.
+fn mended(uri: &Uri) -> Option<Uri> {
+    if uri.path_and_query().is_none() {
+        return Some(Uri::from_static("/"));
+    }
     if !uri.path().contains("//") {
         return None;
     }
@@ -227,8 +240,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_segments_are_left_out() {
-        let mended = |uri: &str| without_empty_segments(&uri.parse().unwrap()).map(|uri| uri.to_string());
+    fn empty_segments_are_left_out_and_each_target_has_a_path() {
+        let mended = |uri: &str| mended(&uri.parse().unwrap()).map(|uri| uri.to_string());
+        assert_eq!(mended("internal.example:22").as_deref(), Some("/"));
         assert_eq!(mended("/api/v1/groups"), None);
         assert_eq!(mended("//api/v1//groups?a=//b").as_deref(), Some("/api/v1/groups?a=//b"));
         assert_eq!(mended("//").as_deref(), Some("/"));

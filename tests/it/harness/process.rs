@@ -139,6 +139,11 @@ impl ServerProcess {
         line.trim().strip_suffix(" kB").unwrap().trim().parse::<usize>().unwrap() * 1024
     }
 
+    /// How many files and connections it has open.
+    pub fn open_files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// Somebody without a token.
     pub fn anonymous(&self) -> Anonymous {
         Anonymous::new(&self.url)
