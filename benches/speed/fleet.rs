@@ -8,9 +8,12 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
-use rsa::pkcs1v15::{Signature, SigningKey, VerifyingKey};
+use ring::rand::SystemRandom;
+use ring::rsa::KeyPair;
+use ring::signature::RSA_PKCS1_SHA256;
+use rsa::pkcs1::EncodeRsaPrivateKey;
+use rsa::pkcs1v15::{Signature, VerifyingKey};
 use rsa::pkcs8::{EncodePublicKey, LineEnding};
-use rsa::signature::{SignatureEncoding, Signer};
 use rsa::{RsaPrivateKey, RsaPublicKey};
 use rusqlite::{Connection, params};
 use serde_json::{Value, json};
@@ -39,7 +42,7 @@ const DEVICE_TYPE: &str = "edge-gateway";
 pub struct Fleet {
     folder: TempDir,
     pub keys: Keys,
-    pub operator_token: String,
+    operator_token: String,
     pub small_key: SignedMessages,
     pub large_key: SignedMessages,
 }
@@ -48,7 +51,8 @@ pub struct Fleet {
 pub struct SignedMessages {
     pub bits: usize,
     pub public_key: RsaPublicKey,
-    pub messages: Vec<(Vec<u8>, Vec<u8>)>,
+    key: KeyPair,
+    messages: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Fleet {
@@ -86,6 +90,16 @@ impl Fleet {
         Self { folder, keys, operator_token, small_key, large_key }
     }
 
+    /// The key of one of the devices.
+    pub fn key_of(&self, device: usize) -> &SignedMessages {
+        if device < SIGNERS { &self.small_key } else { &self.large_key }
+    }
+
+    /// What lets an operator in: a header with its line break.
+    pub fn operator(&self) -> String {
+        format!("Authorization: Bearer token={}\r\n", self.operator_token)
+    }
+
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }
@@ -112,7 +126,7 @@ impl Fleet {
 
     /// The list of all devices.
     pub fn device_list(&self) -> Request {
-        Request::get("/api/v1/devices", &format!("Authorization: Bearer token={}\r\n", self.operator_token))
+        Request::get("/api/v1/devices", &self.operator())
     }
 }
 
@@ -121,24 +135,30 @@ impl SignedMessages {
         // The seed makes every run work with the same keys, and their making takes equally long.
         let key = RsaPrivateKey::new(&mut ChaCha20Rng::seed_from_u64(bits as u64), bits).unwrap();
         let public_key = key.to_public_key();
-        let pem = public_key.to_public_key_pem(LineEnding::LF).unwrap();
-        let signing = SigningKey::<Sha256>::new(key);
-        let messages = devices.map(|device| {
-            let body = json!({ "metadata": reported(device), "public_key": pem, "timestamp": 1_694_414_456 });
-            let message = serde_json::to_vec(&body).unwrap();
-            let signature = signing.sign(&message).to_vec();
-            (message, signature)
-        });
-        Self { bits, messages: messages.collect(), public_key }
+        let key = KeyPair::from_der(key.to_pkcs1_der().unwrap().as_bytes()).unwrap();
+        let mut signed = Self { bits, public_key, key, messages: Vec::new() };
+        signed.messages = devices.map(|device| signed.sign(&reported(device))).collect();
+        signed
+    }
+
+    /// The body of an authorization request, and its signature.
+    fn sign(&self, reported: &Value) -> (Vec<u8>, Vec<u8>) {
+        let pem = self.public_key.to_public_key_pem(LineEnding::LF).unwrap();
+        let body = json!({ "metadata": reported, "public_key": pem, "timestamp": 1_694_414_456 });
+        let message = serde_json::to_vec(&body).unwrap();
+        let mut signature = vec![0; self.key.public().modulus_len()];
+        self.key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &message, &mut signature).unwrap();
+        (message, signature)
     }
 
     /// The authorization requests.
     pub fn requests(&self) -> Vec<Request> {
-        let request = |(message, signature): &(Vec<u8>, Vec<u8>)| {
-            let header = format!("X-RDFM-Device-Signature: {}\r\n", STANDARD.encode(signature));
-            Request::post("/api/v1/auth/device", &header, message)
-        };
-        self.messages.iter().map(request).collect()
+        self.messages.iter().map(authorization).collect()
+    }
+
+    /// The authorization request of a device that reports this.
+    pub fn request(&self, reported: &Value) -> Request {
+        authorization(&self.sign(reported))
     }
 
     /// The yardstick of an authorization: one signature is checked.
@@ -154,6 +174,11 @@ impl SignedMessages {
             key.verify(message, signature).unwrap();
         }
     }
+}
+
+fn authorization((message, signature): &(Vec<u8>, Vec<u8>)) -> Request {
+    let header = format!("X-RDFM-Device-Signature: {}\r\n", STANDARD.encode(signature));
+    Request::post("/api/v1/auth/device", &header, message)
 }
 
 pub fn mac_address(device: usize) -> String {

@@ -25,7 +25,7 @@ fn of_fleet(fleet: &Fleet, devices: usize, limit: Option<Duration>) -> Vec<Row> 
     let copy = Copy::of(fleet);
     vary(&mut copy.database(), devices);
     let server = Server::tender(&copy.data());
-    let authorization = format!("Authorization: Bearer token={}\r\n", fleet.operator_token);
+    let authorization = fleet.operator();
     let ask = |path: &str| {
         let (reply, elapsed) = load::once(server.address, &Request::get(path, &authorization), 200);
         (serde_json::from_slice::<Value>(&reply).unwrap(), elapsed.as_secs_f64())

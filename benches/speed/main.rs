@@ -54,6 +54,7 @@ mod process;
 mod replies;
 mod rollouts;
 mod sink;
+mod sustained;
 mod table;
 mod uploads;
 mod writes;
@@ -64,11 +65,13 @@ use fleet::Fleet;
 use table::Row;
 
 const DEFAULT_UPLOAD_MEBIBYTES: u64 = 512;
+const DEFAULT_MINUTES: u32 = 3;
 
 struct Options {
     is_bench: bool,
     only: Option<String>,
     upload_mebibytes: u64,
+    minutes: u32,
 }
 
 fn main() {
@@ -120,6 +123,7 @@ fn main() {
     part("writes", &|| writes::of_one_flush(&fleet));
     part("handshakes", &|| handshakes::of_all_devices(&fleet));
     part("uploads", &|| uploads::beside_a_bare_sink(&fleet));
+    part("load", &|| sustained::of_a_gateway(&fleet, options.minutes));
     // Last, as its packages are in nobody else's way then.
     part("downloads", &|| downloads::all(&fleet));
     table::print(&rows);
@@ -127,7 +131,8 @@ fn main() {
 }
 
 fn options(arguments: &[String]) -> Options {
-    let mut options = Options { is_bench: false, only: None, upload_mebibytes: DEFAULT_UPLOAD_MEBIBYTES };
+    let mut options =
+        Options { is_bench: false, only: None, upload_mebibytes: DEFAULT_UPLOAD_MEBIBYTES, minutes: DEFAULT_MINUTES };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -135,6 +140,8 @@ fn options(arguments: &[String]) -> Options {
             "--bench" => options.is_bench = true,
             "--only" => options.only = arguments.next().cloned(),
             "--upload" => options.upload_mebibytes = arguments.next().and_then(|size| size.parse().ok()).unwrap(),
+            "--minutes" => options.minutes = arguments.next().and_then(|minutes| minutes.parse().ok()).unwrap(),
+            "--server" => process::measure_program(arguments.next().unwrap().into()),
             _ => {}
         }
     }
