@@ -45,6 +45,7 @@ mod copy;
 mod downloads;
 mod fleet;
 mod fleet_pages;
+mod growth;
 mod handshakes;
 mod load;
 mod memory;
@@ -72,6 +73,7 @@ struct Options {
     only: Option<String>,
     upload_mebibytes: u64,
     minutes: u32,
+    draws: bool,
 }
 
 fn main() {
@@ -112,6 +114,7 @@ fn main() {
     };
     part("checks", &|| replies::update_checks(&fleet));
     part("checks", &|| rollouts::checks(&fleet));
+    part("growth", &|| growth::of_checks(&fleet, options.draws));
     part("authorization", &|| replies::authorizations(&fleet));
     part("list", &|| replies::device_list(&fleet));
     part("preview", &|| preview::of_large_group(&fleet));
@@ -131,8 +134,13 @@ fn main() {
 }
 
 fn options(arguments: &[String]) -> Options {
-    let mut options =
-        Options { is_bench: false, only: None, upload_mebibytes: DEFAULT_UPLOAD_MEBIBYTES, minutes: DEFAULT_MINUTES };
+    let mut options = Options {
+        is_bench: false,
+        only: None,
+        upload_mebibytes: DEFAULT_UPLOAD_MEBIBYTES,
+        minutes: DEFAULT_MINUTES,
+        draws: false,
+    };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -141,6 +149,7 @@ fn options(arguments: &[String]) -> Options {
             "--only" => options.only = arguments.next().cloned(),
             "--upload" => options.upload_mebibytes = arguments.next().and_then(|size| size.parse().ok()).unwrap(),
             "--minutes" => options.minutes = arguments.next().and_then(|minutes| minutes.parse().ok()).unwrap(),
+            "--draw" => options.draws = true,
             "--server" => process::measure_program(arguments.next().unwrap().into()),
             _ => {}
         }

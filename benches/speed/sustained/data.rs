@@ -8,7 +8,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::copy::Copy;
-use crate::fleet::{DEVICES, Fleet, PACKAGES_OF_GROUP, mac_address, reported};
+use crate::fleet::{DEVICES, Fleet, PACKAGES_OF_GROUP, mac_address, reported_at};
 use crate::load::Request;
 
 const MEBIBYTE: u64 = 1 << 20;
@@ -51,10 +51,7 @@ pub fn prepare(fleet: &Fleet, updated: usize, package_mebibytes: u64) -> Copy {
 
 /// What a device says of itself: those of the fleet have the newest version, the others the oldest.
 pub fn reports(device: usize) -> Value {
-    let mut reports = reported(device);
-    let version = if device < DEVICES { PACKAGES_OF_GROUP } else { 0 };
-    reports["rdfm.software.version"] = format!("v{version}").into();
-    reports
+    reported_at(device, if device < DEVICES { PACKAGES_OF_GROUP } else { 0 })
 }
 
 /// The authorization requests of so many devices, signed beforehand on all processors.
