@@ -148,8 +148,8 @@ struct Watched {
 fn watch(fleet: &Fleet, server: &Server, record: &Record, minutes: u32) -> Watched {
     record.begin();
     let begin = Instant::now();
-    let state = || (commits(fleet, server), server.written(), server.processor_time());
-    let first = state();
+    let state = |commits| (commits, server.written(), server.processor_time());
+    let first = state(commits(fleet, server));
     let (mut before, mut memory) = (first, Vec::new());
     for minute in 1..=minutes {
         let end = MINUTE * minute;
@@ -157,7 +157,11 @@ fn watch(fleet: &Fleet, server: &Server, record: &Record, minutes: u32) -> Watch
             sleep(LOOK.min(end.saturating_sub(begin.elapsed())));
             memory.push(server.resident());
         }
-        let now = state();
+        let commits = catch_unwind(AssertUnwindSafe(|| commits(fleet, server))).unwrap_or_else(|_| {
+            record.error("the metrics");
+            before.0
+        });
+        let now = state(commits);
         let mut notes = record.notes();
         eprintln!(
             "  minute {minute} of {minutes}: {} checks, p99 {}; {} errors; memory {}; {} commits, {} written; {:.0} % of a processor",
