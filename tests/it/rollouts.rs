@@ -381,7 +381,8 @@ async fn what_devices_report_and_what_comes_of_their_offers_is_written_in_one_co
     assert!(matches!(check, UpdateCheck::Update(_)), "{check:?}");
     let database = fleet.server.database();
     let on_disk = || {
-        let count = "SELECT (SELECT count(*) FROM attempts), (SELECT count(*) FROM devices WHERE metadata ->> 'site' = 'new')";
+        let count =
+            "SELECT (SELECT count(*) FROM attempts), (SELECT count(*) FROM devices WHERE metadata ->> 'site' = 'new')";
         database.query_row(count, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).unwrap()
     };
 

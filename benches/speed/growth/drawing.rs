@@ -60,8 +60,12 @@ fn draw_panel(svg: &mut String, left: f64, panel: &Panel, step: f64, top: f64) {
         line(format_args!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"#1565c0\"/>"));
         let (above, below) = (y - 9.0, TOP + PLOT_HEIGHT + 18.0);
         let (value, count) = (thousands(value.round() as usize), thousands(*count));
-        line(format_args!("<text x=\"{x:.1}\" y=\"{above:.1}\" text-anchor=\"middle\" fill=\"#222222\">{value}</text>"));
-        line(format_args!("<text x=\"{x:.1}\" y=\"{below:.1}\" text-anchor=\"middle\" fill=\"#555555\">{count}</text>"));
+        line(format_args!(
+            "<text x=\"{x:.1}\" y=\"{above:.1}\" text-anchor=\"middle\" fill=\"#222222\">{value}</text>"
+        ));
+        line(format_args!(
+            "<text x=\"{x:.1}\" y=\"{below:.1}\" text-anchor=\"middle\" fill=\"#555555\">{count}</text>"
+        ));
     }
     let (middle, below) = (left + PLOT_WIDTH / 2.0, TOP + PLOT_HEIGHT + 38.0);
     let name = panel.name;

@@ -85,8 +85,7 @@ struct Subject {
 }
 
 fn measure(fleet: &Fleet, axis: &Axis) -> Vec<Pace> {
-    let copies: Vec<(Copy, Size)> =
-        axis.sizes.iter().map(|(_, size)| (Copy::with_size(fleet, *size), *size)).collect();
+    let copies: Vec<(Copy, Size)> = axis.sizes.iter().map(|(_, size)| (Copy::with_size(fleet, *size), *size)).collect();
     let subjects: Vec<Subject> = copies
         .into_iter()
         .map(|(copy, size)| {

@@ -43,7 +43,8 @@ pub fn prepare(fleet: &Fleet, updated: usize, package_mebibytes: u64) -> Copy {
         .unwrap();
     }
     // Reading them again is not of the load: they were read just now.
-    tx.execute("INSERT INTO package_integrity (package_id, verified_at) SELECT id, unixepoch() FROM packages", []).unwrap();
+    tx.execute("INSERT INTO package_integrity (package_id, verified_at) SELECT id, unixepoch() FROM packages", [])
+        .unwrap();
     tx.commit().unwrap();
     database.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
     copy

@@ -72,7 +72,8 @@ pub fn of_a_gateway(fleet: &Fleet, minutes: u32) -> Vec<Row> {
     let commits_of_request = (commits(fleet, &server) - before) as f64 / f64::from(requests);
 
     // One for what is timed, one for the rest.
-    let [polls, transfers] = [(); 2].map(|()| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
+    let [polls, transfers] =
+        [(); 2].map(|()| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
     let record = Arc::new(Record::new());
     let mut random = ChaCha20Rng::seed_from_u64(1);
     for device in devices.by_ref().take(DEVICES) {
