@@ -206,10 +206,10 @@ impl App {
         let hurry = CancellationToken::new();
         let audit_retention = Setting::new(config.audit_retention);
         let retention = audit_retention.clone();
-        let (saved, pruned, tried) = (store.clone(), store.clone(), store.clone());
+        let (pruned, tried) = (store.clone(), store.clone());
         let (kept, stale, told) = (tracker.clone(), tracker.clone(), tracker.clone());
         let (watch, watched) = (Arc::new(ConcernWatch::default()), api.clone());
-        let saving = every(PRESENCE_INTERVAL, shutdown.clone(), move || save_news(saved.clone(), kept.clone()));
+        let saving = every(PRESENCE_INTERVAL, shutdown.clone(), move || save_news(kept.clone()));
         let trying = every(WRITE_TRIAL_INTERVAL, shutdown.clone(), move || try_writing_again(tried.clone()));
         let expiring = every(EXPIRE_INTERVAL, shutdown.clone(), move || expire(uploads.clone(), stale.clone()));
         let pruning = every(PRUNE_INTERVAL, shutdown.clone(), move || prune(pruned.clone(), retention.get()));
@@ -294,7 +294,7 @@ impl Running {
                 tracing::error!(%error, "a part of the server ended badly");
             }
         }
-        save_news(self.store.clone(), self.tracker).await;
+        save_news(self.tracker).await;
         self.store.close().await;
     }
 }
@@ -414,11 +414,8 @@ fn report_sweep(Swept { files, bytes }: Swept) {
 }
 
 /// Writes what devices reported and what came of offers, if anything is new.
-async fn save_news(store: Store, tracker: Arc<Tracker>) {
-    if let Err(error) = tracker.save().await {
-        tracing::warn!(%error, "could not write what came of offers; will try again");
-    }
-    if let Err(error) = store.save_presence().await {
-        tracing::warn!(%error, "could not write what devices reported; will try again");
+async fn save_news(tracker: Arc<Tracker>) {
+    if let Err(error) = tracker.save_with_presence().await {
+        tracing::warn!(%error, "could not write what devices reported and what came of offers; will try again");
     }
 }

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
+use tender::clock::Clock;
 
-use crate::fleet::{Fleet, PACKAGES_OF_GROUP};
+use crate::fleet::{Fleet, PACKAGES_OF_GROUP, Size};
 
 /// How many devices the large group has.
 pub const LARGE_GROUP: usize = 100_000;
@@ -21,6 +22,16 @@ impl Copy {
     pub fn of(fleet: &Fleet) -> Self {
         let copy = Self(tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap());
         copy_folder(&fleet.data(), &copy.data());
+        copy
+    }
+
+    /// The same installation with a fleet of another size.
+    pub fn with_size(fleet: &Fleet, size: Size) -> Self {
+        let copy = Self::of(fleet);
+        let mut database = copy.database();
+        database.execute_batch("DELETE FROM devices; DELETE FROM groups; DELETE FROM packages").unwrap();
+        let now = Clock::system().now().unix_seconds();
+        fleet.fill(&mut database, &copy.data().join("packages"), now, size);
         copy
     }
 

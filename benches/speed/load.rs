@@ -1,16 +1,19 @@
 //! The load generator: raw connections that are kept alive, requests made beforehand, and no more reading of replies than it
 //! takes to find their end. One thread, so that the server has the rest of the machine.
 
-use std::net::SocketAddr;
+use std::io::{self, ErrorKind};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 const CONNECTIONS: usize = 32;
+/// As long as most replies are.
+const REPLY_BYTES: usize = 4096;
 
 /// A request as it goes over the wire.
 #[derive(Clone)]
@@ -105,45 +108,92 @@ pub fn once(address: SocketAddr, request: &Request, status: u16) -> (Vec<u8>, Du
     })
 }
 
-struct Connection {
+/// A connection that is kept alive.
+pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
-struct Reply<'a> {
-    status: u16,
-    body: &'a [u8],
+/// What a server answers.
+pub struct Reply<'a> {
+    pub status: u16,
+    /// Whether the connection goes on.
+    pub is_kept: bool,
+    pub body: &'a [u8],
 }
 
 impl Connection {
     async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream, buffer: Vec::with_capacity(4096) }
+        Self::open_from(None, address).await.unwrap()
+    }
+
+    /// A connection from this address of ours, or from any.
+    pub async fn open_from(from: Option<Ipv4Addr>, address: SocketAddr) -> io::Result<Self> {
+        let socket = TcpSocket::new_v4()?;
+        if let Some(from) = from {
+            socket.bind((from, 0).into())?;
+        }
+        let stream = socket.connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: Vec::with_capacity(REPLY_BYTES) })
     }
 
     async fn send(&mut self, request: &Request) -> Reply<'_> {
-        self.stream.write_all(&request.0).await.unwrap();
+        self.exchange(request.bytes()).await.unwrap()
+    }
+
+    /// Sends a request, and waits for all of the reply.
+    pub async fn exchange(&mut self, request: &[u8]) -> io::Result<Reply<'_>> {
+        self.stream.write_all(request).await?;
         self.buffer.clear();
-        let (status, body_start, end) = loop {
-            let received = self.stream.read_buf(&mut self.buffer).await.unwrap();
-            assert_ne!(received, 0, "the server closed the connection");
-            if let Some(head) = head(&self.buffer) {
+        let head = loop {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, "the server closed the connection"));
+            }
+            if let Some(head) = Head::read(&self.buffer) {
                 break head;
             }
         };
-        while self.buffer.len() < end {
-            assert_ne!(self.stream.read_buf(&mut self.buffer).await.unwrap(), 0, "a reply broke off");
+        while self.buffer.len() < head.end {
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::Error::new(ErrorKind::UnexpectedEof, "a reply broke off"));
+            }
         }
-        Reply { status, body: &self.buffer[body_start..end] }
+        let body = &self.buffer[head.body_start..head.end];
+        Ok(Reply { status: head.status, is_kept: head.is_kept, body })
+    }
+
+    /// Waits until the server closes a connection on which nothing is asked.
+    pub async fn closed(&mut self) {
+        // Whatever ends it, it is of no more use.
+        let _ = self.stream.read(&mut [0]).await;
+    }
+
+    /// The bare connection, for what is not read as a whole.
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
     }
 }
 
-/// Status, where the body begins, and where it ends, once the head is there.
-pub fn head(bytes: &[u8]) -> Option<(u16, usize, usize)> {
-    let head_end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
-    let head = std::str::from_utf8(&bytes[..head_end]).unwrap();
-    let status = head[9..12].parse().unwrap();
-    let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
-    Some((status, head_end, head_end + length.map_or(0, |length| length.parse::<usize>().unwrap())))
+/// The head of a reply, and where its body is.
+pub struct Head {
+    pub status: u16,
+    pub body_start: usize,
+    pub end: usize,
+    is_kept: bool,
+}
+
+impl Head {
+    /// Once it is there.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let body_start = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
+        let head = std::str::from_utf8(&bytes[..body_start]).unwrap();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        Some(Self {
+            status: head[9..12].parse().unwrap(),
+            body_start,
+            end: body_start + length.map_or(0, |length| length.parse::<usize>().unwrap()),
+            is_kept: !head.contains("connection: close\r\n"),
+        })
+    }
 }

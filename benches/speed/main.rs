@@ -1,4 +1,4 @@
-//! How fast tender is and how much it takes: `cargo bench`, some four minutes.
+//! How fast tender is and how much it takes: `cargo bench`, some fifteen minutes.
 //!
 //! Everything is measured with a fleet of 10,000 devices in 20 groups with 20 packages each, on the program as it is released,
 //! running as a process of its own. Absolute numbers say little about another machine, so wherever there is something to
@@ -34,9 +34,19 @@
 //! - **uploads**: a GiB as a form and as one piece by tus, until it is a package on disk. The yardstick is a bare hyper route that
 //!   writes the same bytes to a file of the same file system and puts them on disk, without a look at them.
 //!
+//! - **growth**: what an update check costs with 100 to 100,000 devices, 1 to 500 packages in each group, and 1 to 1,000 groups. Of
+//!   devices and groups it must not depend.
+//! - **load**: a gateway's day. 10,000 devices poll each minute, each on a connection that it leaves open as HTTP clients do,
+//!   and get a new token each five minutes; 64 more are updated all the time, with slow downloads whose hash is compared; two
+//!   uploads go on, and their packages are removed; a page is open. No error, latency, memory, commits and writes, as the server and the
+//!   kernel count them. Of commits and writes those of the uploads are subtracted: how many commits a request of an upload makes
+//!   is counted before, and what it writes is known. And start, list and search with 100,000 devices.
+//!
 //! Missing a target is told, and does not fail the run. After `cargo bench --`, `--upload MIB` sets the size of the upload whose
-//! memory is measured, and `--only PART` leaves out the other parts: checks, authorization, list, preview, fleet, start, memory,
-//! writes, handshakes, power-up, uploads, downloads.
+//! memory is measured, and `--only PART` leaves out the other parts: checks, growth, authorization, list, preview, fleet, start, memory,
+//! writes, handshakes, power-up, uploads, load, downloads. `--minutes MINUTES` says how long the load goes on, without the first minute, in
+//! which every device comes once; each minute prints a line. `--draw` makes the picture of the growth anew that the README shows.
+//! `--server FILE` measures that program in place of the one that was built for it.
 
 #![allow(clippy::unwrap_used, reason = "a benchmark that cannot measure ends there and then")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark waits on threads of its own, and asks for the real time")]
@@ -48,6 +58,7 @@ mod copy;
 mod downloads;
 mod fleet;
 mod fleet_pages;
+mod growth;
 mod handshakes;
 mod load;
 mod memory;
@@ -58,6 +69,7 @@ mod process;
 mod replies;
 mod rollouts;
 mod sink;
+mod sustained;
 mod table;
 mod uploads;
 mod writes;
@@ -68,11 +80,14 @@ use fleet::Fleet;
 use table::Row;
 
 const DEFAULT_UPLOAD_MEBIBYTES: u64 = 512;
+const DEFAULT_MINUTES: u32 = 3;
 
 struct Options {
     is_bench: bool,
     only: Option<String>,
     upload_mebibytes: u64,
+    minutes: u32,
+    draws: bool,
 }
 
 fn main() {
@@ -113,6 +128,7 @@ fn main() {
     };
     part("checks", &|| replies::update_checks(&fleet));
     part("checks", &|| rollouts::checks(&fleet));
+    part("growth", &|| growth::of_checks(&fleet, options.draws));
     part("authorization", &|| replies::authorizations(&fleet));
     part("list", &|| replies::device_list(&fleet));
     part("preview", &|| preview::of_large_group(&fleet));
@@ -126,6 +142,8 @@ fn main() {
     part("power-up", &|| power_up::of_all_devices(&fleet));
     part("power-up", &|| power_up::of_a_looping_client(&fleet));
     part("uploads", &|| uploads::beside_a_bare_sink(&fleet));
+    part("load", &|| sustained::of_a_gateway(&fleet, options.minutes));
+    part("load", &|| fleet_pages::with_many_registered(&fleet));
     // Last, as its packages are in nobody else's way then.
     part("downloads", &|| downloads::all(&fleet));
     table::print(&rows);
@@ -133,7 +151,13 @@ fn main() {
 }
 
 fn options(arguments: &[String]) -> Options {
-    let mut options = Options { is_bench: false, only: None, upload_mebibytes: DEFAULT_UPLOAD_MEBIBYTES };
+    let mut options = Options {
+        is_bench: false,
+        only: None,
+        upload_mebibytes: DEFAULT_UPLOAD_MEBIBYTES,
+        minutes: DEFAULT_MINUTES,
+        draws: false,
+    };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
@@ -141,6 +165,9 @@ fn options(arguments: &[String]) -> Options {
             "--bench" => options.is_bench = true,
             "--only" => options.only = arguments.next().cloned(),
             "--upload" => options.upload_mebibytes = arguments.next().and_then(|size| size.parse().ok()).unwrap(),
+            "--minutes" => options.minutes = arguments.next().and_then(|minutes| minutes.parse().ok()).unwrap(),
+            "--draw" => options.draws = true,
+            "--server" => process::measure_program(arguments.next().unwrap().into()),
             _ => {}
         }
     }

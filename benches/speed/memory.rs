@@ -10,7 +10,7 @@ use crate::process::Server;
 use crate::table::{Row, mebibytes};
 
 const MEBIBYTE: u64 = 1 << 20;
-const IDLE_LIMIT: u64 = 15 * MEBIBYTE;
+const IDLE_LIMIT: u64 = 10 * MEBIBYTE;
 const FLEET_LIMIT: u64 = 60 * MEBIBYTE;
 /// How long what follows on a start, a load or a list may go on before memory counts as settled.
 const SETTLING: Duration = Duration::from_secs(1);

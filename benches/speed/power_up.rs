@@ -31,7 +31,7 @@ use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::fleet::{Fleet, mac_address, reported};
-use crate::load::{Request, head};
+use crate::load::{Head, Request};
 use crate::process::Server;
 use crate::table::{Row, milliseconds};
 
@@ -233,10 +233,10 @@ async fn ask(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), request: &Reque
     let mut received = Vec::with_capacity(1024);
     loop {
         assert_ne!(stream.read_buf(&mut received).await.unwrap(), 0, "the server closed the connection");
-        if let Some((status, start, end)) = head(&received)
-            && received.len() >= end
+        if let Some(head) = Head::read(&received)
+            && received.len() >= head.end
         {
-            return (status, received[start..end].to_vec());
+            return (head.status, received[head.body_start..head.end].to_vec());
         }
     }
 }

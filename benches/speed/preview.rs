@@ -18,7 +18,7 @@ pub fn of_large_group(fleet: &Fleet) -> Vec<Row> {
     let (copy, group) = with_large_group(fleet);
     let server = Server::tender(&copy.data());
     let policy = json!({ "policy": format!("exact_match,v{PACKAGES_OF_GROUP}") });
-    let authorization = format!("Authorization: Bearer token={}\r\n", fleet.operator_token);
+    let authorization = fleet.operator();
     let path = format!("/api/tender/v1/groups/{group}/preview");
     let request = Request::post(&path, &authorization, &serde_json::to_vec(&policy).unwrap());
     server.forget_peak();

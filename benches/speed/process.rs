@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::thread::{available_parallelism, sleep};
 use std::time::{Duration, Instant};
 
@@ -17,6 +18,18 @@ const TICK: Duration = Duration::from_millis(10);
 /// As many threads as the real server has at most.
 const MAX_WORKERS: usize = 4;
 const START_LIMIT: Duration = Duration::from_secs(20);
+
+static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+
+/// Has this program be measured in place of the one that was built for it.
+pub fn measure_program(program: PathBuf) {
+    // It is said once, before anything is measured.
+    PROGRAM.set(program).unwrap();
+}
+
+fn program() -> &'static Path {
+    PROGRAM.get().map_or(Path::new(env!("CARGO_BIN_EXE_tender")), PathBuf::as_path)
+}
 
 /// A server in a process of its own; ends when dropped.
 pub struct Server {
@@ -31,7 +44,7 @@ pub struct Server {
 impl Server {
     /// The real program on this data folder, with nothing configured but its address.
     pub fn tender(data: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tender"));
+        let mut command = Command::new(program());
         let address = free_address();
         command.args(["serve", "--log", "warn", "--listen", &address.to_string(), "--data-dir"]).arg(data);
         Self::start(command, address)
@@ -39,7 +52,7 @@ impl Server {
 
     /// The same over TLS, with an authority of its own.
     pub fn tender_over_tls(data: &Path) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tender"));
+        let mut command = Command::new(program());
         let address = free_address();
         command
             .args(["serve", "--log", "warn", "--tls", "auto", "--listen", &address.to_string(), "--data-dir"])
@@ -116,6 +129,11 @@ impl Server {
         self.status("VmHWM:")
     }
 
+    /// What it has caused to be written to disk so far, in bytes.
+    pub fn written(&self) -> u64 {
+        written(&self.child.id().to_string())
+    }
+
     /// Has the peak begin at what is resident now.
     pub fn forget_peak(&self) {
         fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5").unwrap();
@@ -138,6 +156,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What this process has caused to be written to disk so far, in bytes.
+pub fn own_written() -> u64 {
+    written("self")
+}
+
+/// As the kernel counts it.
+fn written(process: &str) -> u64 {
+    let io = fs::read_to_string(format!("/proc/{process}/io")).unwrap();
+    io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap()
 }
 
 /// Processor time that this process used so far.

@@ -133,7 +133,7 @@ impl Taker {
 }
 
 /// Status, where the body begins, and its length, once the head is there.
-fn read_head(bytes: &[u8]) -> Option<(u16, usize, u64)> {
+pub fn read_head(bytes: &[u8]) -> Option<(u16, usize, u64)> {
     let end = bytes.windows(4).position(|window| window == b"\r\n\r\n")? + 4;
     let head = std::str::from_utf8(&bytes[..end]).unwrap().to_ascii_lowercase();
     let status = head[9..12].parse().unwrap();

@@ -21,11 +21,20 @@ const SETTLING: Duration = Duration::from_secs(1);
 
 /// How an upload is sent.
 #[derive(Clone, Copy)]
-enum Manner {
+pub enum Manner {
     /// As a form, in one request.
     Form,
-    /// As tus has it, in one piece.
-    Resumable,
+    /// As tus has it, in pieces.
+    Resumable { piece_mebibytes: u64 },
+}
+
+/// An upload.
+#[derive(Clone, Copy)]
+pub struct Upload {
+    pub manner: Manner,
+    pub size_mebibytes: u64,
+    /// How long the client rests after each MiB.
+    pub rest: Duration,
 }
 
 /// Uploads of one GiB, beside a sink that only writes.
@@ -33,13 +42,18 @@ pub fn beside_a_bare_sink(fleet: &Fleet) -> Vec<Row> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let ours = Server::tender(&fleet.data());
     let sink = Server::bare_sink(folder.path());
+    let in_one_piece = Manner::Resumable { piece_mebibytes: GIBIBYTE_IN_MEBIBYTES };
     let mut rows = Vec::new();
-    for (name, manner) in [("upload of 1 GiB", Manner::Form), ("upload of 1 GiB, resumable", Manner::Resumable)] {
+    for (name, manner) in [("upload of 1 GiB", Manner::Form), ("upload of 1 GiB, resumable", in_one_piece)] {
         let pairs: Vec<[Pace; 2]> = (0..ROUNDS)
             .map(|_| {
-                let pair =
-                    [Pace::of(&ours, || send(fleet, ours.address, manner)), Pace::of(&sink, || fill(sink.address))];
-                delete_the_last(fleet, ours.address);
+                let upload = Upload { manner, size_mebibytes: GIBIBYTE_IN_MEBIBYTES, rest: Duration::ZERO };
+                let mut package = 0;
+                let pair = [
+                    Pace::of(&ours, || package = upload.send(fleet, ours.address, &mut || {})),
+                    Pace::of(&sink, || fill(sink.address)),
+                ];
+                delete(fleet, ours.address, package);
                 fs::remove_file(folder.path().join(bare_sink::FILE)).unwrap();
                 pair
             })
@@ -97,81 +111,108 @@ pub fn memory(fleet: &Fleet, size_mebibytes: u64) -> Vec<Row> {
     ]
 }
 
-fn send(fleet: &Fleet, address: SocketAddr, manner: Manner) {
-    match manner {
-        Manner::Form => form(fleet, address, GIBIBYTE_IN_MEBIBYTES),
-        Manner::Resumable => resumable(fleet, address, GIBIBYTE_IN_MEBIBYTES),
-    }
-}
-
-/// Uploads a package as a form.
+/// Uploads a package as a form, as fast as it goes.
 pub fn form(fleet: &Fleet, address: SocketAddr, size_mebibytes: u64) {
-    let boundary = "----boundary";
-    let field = |name: &str, value: &str| {
-        format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
-    };
-    let before_file = [
-        field("rdfm.software.version", "v1"),
-        field("rdfm.hardware.devtype", "upload"),
-        format!("--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n"),
-    ]
-    .concat();
-    let after_file = format!("\r\n--{boundary}--\r\n");
-    let length = (before_file.len() + after_file.len()) as u64 + size_mebibytes * MEBIBYTE;
-    let head = format!(
-        "POST /api/v1/packages HTTP/1.1\r\n{}Content-Type: multipart/form-data; boundary={boundary}\r\n\
-         Content-Length: {length}\r\n\r\n",
-        authorization(fleet)
-    );
-    transmit(address, &[head, before_file].concat(), size_mebibytes, &after_file);
+    Upload { manner: Manner::Form, size_mebibytes, rest: Duration::ZERO }.send(fleet, address, &mut || {});
 }
 
-/// Uploads a package by tus, in one piece.
-fn resumable(fleet: &Fleet, address: SocketAddr, size_mebibytes: u64) {
-    let tus = format!("{}Tus-Resumable: 1.0.0\r\n", authorization(fleet));
-    let length = size_mebibytes * MEBIBYTE;
-    let begun = exchange(
-        address,
-        &format!("POST /api/tender/v1/uploads HTTP/1.1\r\n{tus}Upload-Length: {length}\r\nContent-Length: 0\r\n\r\n"),
-    );
-    let location = begun.lines().find_map(|line| line.strip_prefix("location: ")).unwrap();
-    let path = &location[location.find("/api/").unwrap()..];
-    let head = format!(
-        "PATCH {path} HTTP/1.1\r\n{tus}Upload-Offset: 0\r\nContent-Type: application/offset+octet-stream\r\n\
-         Content-Length: {length}\r\n\r\n"
-    );
-    transmit(address, &head, size_mebibytes, "");
-    let body = r#"{"metadata": {"rdfm.software.version": "v1", "rdfm.hardware.devtype": "upload"}}"#;
-    let finish = format!(
-        "POST {path}/package HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
-        authorization(fleet),
-        body.len()
-    );
-    exchange(address, &finish);
+impl Upload {
+    /// Uploads a package; its identifier. Each request that is answered is told.
+    pub fn send(self, fleet: &Fleet, address: SocketAddr, acknowledged: &mut dyn FnMut()) -> u64 {
+        let reply = match self.manner {
+            Manner::Form => self.as_form(fleet, address),
+            Manner::Resumable { piece_mebibytes } => self.in_pieces(fleet, address, piece_mebibytes, acknowledged),
+        };
+        acknowledged();
+        let package: serde_json::Value = serde_json::from_str(&reply[reply.find("\r\n\r\n").unwrap()..]).unwrap();
+        package["id"].as_u64().unwrap()
+    }
+
+    fn as_form(self, fleet: &Fleet, address: SocketAddr) -> String {
+        let boundary = "----boundary";
+        let field = |name: &str, value: &str| {
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        let before_file = [
+            field("rdfm.software.version", "v1"),
+            field("rdfm.hardware.devtype", "upload"),
+            format!("--{boundary}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n"),
+        ]
+        .concat();
+        let after_file = format!("\r\n--{boundary}--\r\n");
+        let length = (before_file.len() + after_file.len()) as u64 + self.size_mebibytes * MEBIBYTE;
+        let head = format!(
+            "POST /api/v1/packages HTTP/1.1\r\n{}Content-Type: multipart/form-data; boundary={boundary}\r\n\
+             Content-Length: {length}\r\n\r\n",
+            authorization(fleet)
+        );
+        transmit(address, &[head, before_file].concat(), self.size_mebibytes, &after_file, self.rest)
+    }
+
+    fn in_pieces(
+        self,
+        fleet: &Fleet,
+        address: SocketAddr,
+        piece_mebibytes: u64,
+        acknowledged: &mut dyn FnMut(),
+    ) -> String {
+        let tus = format!("{}Tus-Resumable: 1.0.0\r\n", authorization(fleet));
+        let length = self.size_mebibytes * MEBIBYTE;
+        let begun = exchange(
+            address,
+            &format!(
+                "POST /api/tender/v1/uploads HTTP/1.1\r\n{tus}Upload-Length: {length}\r\nContent-Length: 0\r\n\r\n"
+            ),
+        );
+        acknowledged();
+        let location = begun.lines().find_map(|line| line.strip_prefix("location: ")).unwrap();
+        let path = &location[location.find("/api/").unwrap()..];
+        let mut sent_mebibytes = 0;
+        while sent_mebibytes < self.size_mebibytes {
+            let piece_mebibytes = piece_mebibytes.min(self.size_mebibytes - sent_mebibytes);
+            let head = format!(
+                "PATCH {path} HTTP/1.1\r\n{tus}Upload-Offset: {}\r\nContent-Type: application/offset+octet-stream\r\n\
+                 Content-Length: {}\r\n\r\n",
+                sent_mebibytes * MEBIBYTE,
+                piece_mebibytes * MEBIBYTE,
+            );
+            transmit(address, &head, piece_mebibytes, "", self.rest);
+            acknowledged();
+            sent_mebibytes += piece_mebibytes;
+        }
+        let body = r#"{"metadata": {"rdfm.software.version": "v1", "rdfm.hardware.devtype": "upload"}}"#;
+        let finish = format!(
+            "POST {path}/package HTTP/1.1\r\n{}Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            authorization(fleet),
+            body.len()
+        );
+        exchange(address, &finish)
+    }
 }
 
 /// Sends the same bytes to the bare sink.
 fn fill(address: SocketAddr) {
     let length = GIBIBYTE_IN_MEBIBYTES * MEBIBYTE;
     let head = format!("POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
-    transmit(address, &head, GIBIBYTE_IN_MEBIBYTES, "");
+    transmit(address, &head, GIBIBYTE_IN_MEBIBYTES, "", Duration::ZERO);
 }
 
 fn authorization(fleet: &Fleet) -> String {
-    format!("Host: localhost\r\nConnection: close\r\nAuthorization: Bearer token={}\r\n", fleet.operator_token)
+    format!("Host: localhost\r\nConnection: close\r\n{}", fleet.operator())
 }
 
-/// Sends a request whose body is long.
-fn transmit(address: SocketAddr, before: &str, size_mebibytes: u64, after: &str) {
+/// Sends a request whose body is long, with a rest after each MiB; the reply.
+fn transmit(address: SocketAddr, before: &str, size_mebibytes: u64, after: &str, rest: Duration) -> String {
     // Something that is neither text nor all the same, as packages are.
     let piece: Vec<u8> = (0..MEBIBYTE).map(|number| (number.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
     let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(before.as_bytes()).unwrap();
     for _ in 0..size_mebibytes {
         stream.write_all(&piece).unwrap();
+        sleep(rest);
     }
     stream.write_all(after.as_bytes()).unwrap();
-    reply(stream);
+    reply(stream)
 }
 
 fn exchange(address: SocketAddr, request: &str) -> String {
@@ -189,9 +230,6 @@ fn reply(mut stream: TcpStream) -> String {
 }
 
 /// Makes room for the next one.
-fn delete_the_last(fleet: &Fleet, address: SocketAddr) {
-    let list = exchange(address, &format!("GET /api/v1/packages HTTP/1.1\r\n{}\r\n", authorization(fleet)));
-    let packages: Vec<serde_json::Value> = serde_json::from_str(&list[list.find("\r\n\r\n").unwrap()..]).unwrap();
-    let last = packages.iter().filter_map(|package| package["id"].as_u64()).max().unwrap();
-    exchange(address, &format!("DELETE /api/v1/packages/{last} HTTP/1.1\r\n{}\r\n", authorization(fleet)));
+pub fn delete(fleet: &Fleet, address: SocketAddr, package: u64) {
+    exchange(address, &format!("DELETE /api/v1/packages/{package} HTTP/1.1\r\n{}\r\n", authorization(fleet)));
 }

@@ -17,11 +17,12 @@ use tender::usecase::planner::Planner;
 use tender::usecase::track_progress::Tracker;
 
 use crate::fleet::{DEVICES, Fleet, reported};
+use crate::process::own_written;
 use crate::table::Row;
 
-/// How often a watcher looks; commits that are nearer to one another count as one.
 /// Where all devices ask from.
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// How often a watcher looks; commits that are nearer to one another count as one.
 const LOOK: Duration = Duration::from_millis(20);
 /// How often each device polls, and in how much time by the store's clock.
 const POLLS: u32 = 10;
@@ -72,9 +73,9 @@ pub fn of_one_flush(fleet: &Fleet) -> Vec<Row> {
     let before = log_length();
     runtime.block_on(poll(&store, &time));
     let by_polling = log_length() - before;
-    let written_before = written();
+    let written_before = own_written();
     runtime.block_on(store.save_presence()).unwrap();
-    let (by_flush, written) = (log_length() - before - by_polling, written() - written_before);
+    let (by_flush, written) = (log_length() - before - by_polling, own_written() - written_before);
     runtime.block_on(store.close());
 
     let kibibytes = |bytes: u64| format!("{:.0} KiB", bytes as f64 / 1024.0);
@@ -97,10 +98,4 @@ async fn poll(store: &Store, time: &ManualTime) {
             check_update(store, &planner, &tracker, report, None, Some(ADDRESS)).await.unwrap();
         }
     }
-}
-
-/// What this process had written to the disk so far, as the kernel counts it.
-fn written() -> u64 {
-    let io = fs::read_to_string("/proc/self/io").unwrap();
-    io.lines().find_map(|line| line.strip_prefix("write_bytes: ")).unwrap().parse().unwrap()
 }

@@ -253,11 +253,28 @@ impl Store {
 
     /// Writes what devices reported, if anything is new. On failure it is kept for the next time.
     pub async fn save_presence(&self) -> Result<(), StoreError> {
-        let Some(unsaved) = self.presence.take_unsaved() else { return Ok(()) };
-        let unsaved = Arc::new(unsaved);
+        self.save_presence_along(None::<fn(&WriteTx<'_>) -> Result<(), StoreError>>).await
+    }
+
+    /// Writes what devices reported, if anything is new, and what `more` writes, if there is any, in one transaction: each costs an
+    /// fsync. On failure what devices reported is kept for the next time.
+    pub async fn save_presence_along(
+        &self,
+        more: Option<impl FnOnce(&WriteTx<'_>) -> Result<(), StoreError> + Send + 'static>,
+    ) -> Result<(), StoreError> {
+        let unsaved = self.presence.take_unsaved().map(Arc::new);
+        if unsaved.is_none() && more.is_none() {
+            return Ok(());
+        }
         let writing = unsaved.clone();
-        let result = self.write(move |tx| presence::save(tx, &writing)).await;
-        if result.is_err() {
+        let result = self.write(move |tx| {
+            if let Some(unsaved) = writing {
+                presence::save(tx, &unsaved)?;
+            }
+            more.map_or(Ok(()), |more| more(tx))
+        });
+        let result = result.await;
+        if let (Err(_), Some(unsaved)) = (&result, unsaved) {
             self.presence.put_back(&unsaved);
         }
         result

@@ -10,7 +10,7 @@ use crate::domain::progress::{GroupProgress, Moment, News, Progress, Proposal};
 use crate::domain::rollout::Hold;
 use crate::domain::{Deed, DeviceId, Event, EventRecord, GroupId, PackageId};
 use crate::store::attempts::Filter;
-use crate::store::{Events, Store, StoreError, attempts, audit, events, rollouts, webhooks};
+use crate::store::{Events, Store, StoreError, WriteTx, attempts, audit, events, rollouts, webhooks};
 
 /// How many devices behind one address are told apart while they fetch the same package.
 const KNOWN_BEHIND_ADDRESS: usize = 64;
@@ -28,12 +28,17 @@ pub struct Tracker {
 #[derive(Default)]
 struct Tracked {
     progress: Progress,
-    /// What is not on disk.
-    unsaved: Vec<News>,
-    /// Events that webhooks want, told and not queued: queued with the news that they are of.
-    unqueued: Vec<Arc<EventRecord>>,
+    unsaved: Unsaved,
     /// Which devices were offered a package at an address, the latest last: a download does not say whose it is.
     offered: HashMap<(IpAddr, PackageId), Vec<DeviceId>>,
+}
+
+/// What is not on disk.
+#[derive(Debug, Clone, Default)]
+struct Unsaved {
+    news: Vec<News>,
+    /// Events that webhooks want, told and not queued: queued with the news that they are of.
+    events: Vec<Arc<EventRecord>>,
 }
 
 impl Tracker {
@@ -136,7 +141,7 @@ impl Tracker {
         let is_wanted = {
             let mut tracked = self.lock();
             tracked.collect(self.store.events());
-            !tracked.unqueued.is_empty()
+            !tracked.unsaved.events.is_empty()
         };
         // What fails is not tried every second.
         if is_wanted && self.store.writes_fail_since().is_none() { self.save().await } else { Ok(()) }
@@ -145,38 +150,24 @@ impl Tracker {
     /// Writes what is new. On failure it is kept for the next time.
     pub async fn save(&self) -> Result<(), StoreError> {
         let _saving = self.saving.lock().await;
-        let (unsaved, unqueued) = {
-            let mut tracked = self.lock();
-            tracked.collect(self.store.events());
-            (std::mem::take(&mut tracked.unsaved), std::mem::take(&mut tracked.unqueued))
-        };
-        if unsaved.is_empty() && unqueued.is_empty() {
-            return Ok(());
-        }
-        let (writing, queueing) = (unsaved.clone(), unqueued.clone());
-        let written = self
-            .store
-            .write(move |tx| {
-                for news in &writing {
-                    match news {
-                        News::Begun(attempt) | News::Fetched(attempt) | News::Ended(attempt) => {
-                            attempts::put(tx, attempt)?;
-                        }
-                        News::Halted { group, target, at, .. } => rollouts::halt(tx, *group, target, *at)?,
-                        News::HeldBack { .. } => {}
-                    }
-                }
-                webhooks::queue(tx, &queueing)
-            })
-            .await;
+        let Some(unsaved) = self.lock().take_unsaved(self.store.events()) else { return Ok(()) };
+        let writing = unsaved.clone();
+        let written = self.store.write(move |tx| writing.save(tx)).await;
+        self.keep_if_failed(unsaved, written)
+    }
+
+    /// Writes what is new, and in the same transaction what devices reported. On failure all of it is kept for the next time.
+    pub async fn save_with_presence(&self) -> Result<(), StoreError> {
+        let _saving = self.saving.lock().await;
+        let unsaved = self.lock().take_unsaved(self.store.events());
+        let writing = unsaved.clone().map(|unsaved| move |tx: &WriteTx<'_>| unsaved.save(tx));
+        let written = self.store.save_presence_along(writing).await;
+        self.keep_if_failed(unsaved.unwrap_or_default(), written)
+    }
+
+    fn keep_if_failed(&self, unsaved: Unsaved, written: Result<(), StoreError>) -> Result<(), StoreError> {
         if written.is_err() {
-            let mut tracked = self.lock();
-            let later = std::mem::replace(&mut tracked.unsaved, unsaved);
-            tracked.unsaved.extend(later);
-            let later = std::mem::replace(&mut tracked.unqueued, unqueued);
-            tracked.unqueued.extend(later);
-            let surplus = tracked.unqueued.len().saturating_sub(MOST_UNQUEUED);
-            tracked.unqueued.drain(..surplus);
+            self.lock().put_back(unsaved);
         }
         written
     }
@@ -188,7 +179,7 @@ impl Tracker {
         {
             let mut tracked = self.lock();
             tracked.collect(self.store.events());
-            for news in &tracked.unsaved {
+            for news in &tracked.unsaved.news {
                 if let News::Begun(attempt) | News::Fetched(attempt) | News::Ended(attempt) = news {
                     known.insert(attempt.id, attempt.clone());
                 }
@@ -215,7 +206,7 @@ impl Tracker {
         for device in &gone {
             tracked.progress.forget_device(*device);
         }
-        tracked.unsaved.retain(|news| news.device().is_none_or(|device| !gone.contains(&device)));
+        tracked.unsaved.news.retain(|news| news.device().is_none_or(|device| !gone.contains(&device)));
     }
 
     /// Whether an attempt of a device goes on.
@@ -282,12 +273,41 @@ impl Tracked {
     fn collect(&mut self, events: &Events) {
         for news in self.progress.take_news() {
             let (at, event) = Event::of(&news);
-            self.unqueued.extend(events.publish(at, event));
+            self.unsaved.events.extend(events.publish(at, event));
             // A pause follows from the failures, which are kept.
             if !matches!(news, News::HeldBack { .. }) {
-                self.unsaved.push(news);
+                self.unsaved.news.push(news);
             }
         }
+    }
+
+    /// What is not on disk, which from now on counts as being on disk; `None` if there is nothing.
+    fn take_unsaved(&mut self, events: &Events) -> Option<Unsaved> {
+        self.collect(events);
+        let unsaved = std::mem::take(&mut self.unsaved);
+        (!unsaved.news.is_empty() || !unsaved.events.is_empty()).then_some(unsaved)
+    }
+
+    /// Writing failed: what was taken counts as not on disk again.
+    fn put_back(&mut self, mut unsaved: Unsaved) {
+        unsaved.news.append(&mut self.unsaved.news);
+        unsaved.events.append(&mut self.unsaved.events);
+        let surplus = unsaved.events.len().saturating_sub(MOST_UNQUEUED);
+        unsaved.events.drain(..surplus);
+        self.unsaved = unsaved;
+    }
+}
+
+impl Unsaved {
+    fn save(&self, tx: &WriteTx<'_>) -> Result<(), StoreError> {
+        for news in &self.news {
+            match news {
+                News::Begun(attempt) | News::Fetched(attempt) | News::Ended(attempt) => attempts::put(tx, attempt)?,
+                News::Halted { group, target, at, .. } => rollouts::halt(tx, *group, target, *at)?,
+                News::HeldBack { .. } => {}
+            }
+        }
+        webhooks::queue(tx, &self.events)
     }
 }
 

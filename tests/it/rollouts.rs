@@ -6,8 +6,10 @@ use serde_json::{Value, json};
 use tender::domain::attempt::Step;
 use tender::domain::progress::Proposal;
 use tender::domain::rollout::Rollout;
-use tender::domain::{DeviceId, GroupId, PackageId};
+use tender::domain::{DeviceId, DeviceReport, GroupId, PackageId};
 use tender::store::attempts;
+use tender::usecase::check_update::{UpdateCheck, check_update};
+use tender::usecase::planner::Planner;
 use tender::usecase::track_progress::Tracker;
 
 use crate::harness::{Device, Operator, TestServer, assert_fields, contents};
@@ -363,6 +365,38 @@ async fn the_same_offer_once_more_writes_nothing() {
     tracker.see(DeviceId(1), "v1");
     tracker.save().await.unwrap();
     assert_ne!(commits(), begun);
+    store.close().await;
+}
+
+#[tokio::test]
+async fn what_devices_report_and_what_comes_of_their_offers_is_written_in_one_commit() {
+    let mut fleet = Fleet::of(1).await;
+    fleet.server.stop().await;
+    let store = fleet.server.beside().store;
+    let tracker = Tracker::restore(&store).await.unwrap();
+    let mut metadata = fleet.devices[0].metadata.clone();
+    metadata.insert("site".to_owned(), "new".into());
+    let report = DeviceReport::for_update_check(serde_json::from_value(Value::Object(metadata)).unwrap()).unwrap();
+    let check = check_update(&store, &Planner::default(), &tracker, report, None, None).await.unwrap();
+    assert!(matches!(check, UpdateCheck::Update(_)), "{check:?}");
+    let database = fleet.server.database();
+    let on_disk = || {
+        let count =
+            "SELECT (SELECT count(*) FROM attempts), (SELECT count(*) FROM devices WHERE metadata ->> 'site' = 'new')";
+        database.query_row(count, [], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))).unwrap()
+    };
+
+    // What fails is kept, all of it.
+    let obstacle = "CREATE TRIGGER obstacle BEFORE INSERT ON attempts BEGIN SELECT RAISE(ABORT, 'no'); END";
+    database.execute_batch(obstacle).unwrap();
+    tracker.save_with_presence().await.unwrap_err();
+    assert_eq!(on_disk(), (0, 0));
+    database.execute_batch("DROP TRIGGER obstacle").unwrap();
+    let before = store.write_counts().commits.get();
+    tracker.save_with_presence().await.unwrap();
+    assert_eq!(on_disk(), (1, 1));
+    tracker.save_with_presence().await.unwrap();
+    assert_eq!(store.write_counts().commits.get() - before, 1);
     store.close().await;
 }
 
