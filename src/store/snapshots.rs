@@ -103,11 +103,15 @@ impl DataFolder {
         let unfinished = with_suffix(&path, names::UNFINISHED_SUFFIX);
         let failed = |error| StoreError::file(&path, error);
         let file = private_file().create(true).truncate(true).open(&unfinished).map_err(failed)?;
+        fail_point!("migrate.snapshot-file-made");
         schema::copy_file_into(self.database(), &unfinished)?;
+        fail_point!("migrate.snapshot-copied");
         let finishing = file.sync_all().and_then(|()| fs::rename(&unfinished, &path));
+        fail_point!("migrate.snapshot-named");
         finishing.and_then(|()| sync_directory(&folder)).and_then(|()| sync_directory(self.root())).map_err(failed)?;
         for old in known.iter().rev().skip(KEPT - 1) {
             fs::remove_file(&old.path).map_err(|error| StoreError::file(&old.path, error))?;
+            fail_point!("migrate.snapshot-deleted");
         }
         tracing::info!(path = %path.display(), schema, "kept the database as it was before its upgrade");
         Ok(Some(Snapshot { path, schema, number }))
@@ -154,17 +158,21 @@ impl Rollback {
         let failed = |error| StoreError::file(database, error);
         let unfinished = self.folder.beside_database(names::ROLLBACK_SUFFIX);
         fs::copy(&self.snapshot.path, &unfinished).map_err(failed)?;
+        fail_point!("rollback.copied");
         schema::forget_uploads(&unfinished)?;
         File::open(&unfinished).and_then(|file| file.sync_all()).map_err(failed)?;
         // What is in the log belongs to the database that goes: it must not be found beside the one that comes.
         merge_log(database)?;
+        fail_point!("rollback.log-merged");
         if names::DATABASE_COMPANIONS.iter().any(|companion| self.folder.beside_database(companion).exists()) {
             return Err(SnapshotRefused::InUse(database.to_owned()));
         }
         let replaced = self.folder.beside_database(names::REPLACED_SUFFIX);
         keep(database, &replaced).map_err(failed)?;
+        fail_point!("rollback.kept");
         let parent = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let replacing = sync_directory(parent).and_then(|()| fs::rename(&unfinished, database));
+        fail_point!("rollback.replaced");
         replacing.and_then(|()| sync_directory(parent)).map_err(failed)?;
         Ok(replaced)
     }
