@@ -8,6 +8,7 @@ mod assets;
 mod authorization;
 mod backup;
 mod bundles;
+mod crash;
 mod decision;
 mod devices;
 mod downloads;

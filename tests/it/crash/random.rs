@@ -1,0 +1,1 @@
+//! Many at work, and deaths at any moment.
