@@ -31,28 +31,35 @@ mod armed {
 
     use rustix::process::{Signal, getpid, kill_process};
 
-    /// What of the way to the death is still to come, the next point last.
-    static WAY: LazyLock<Mutex<Vec<String>>> = LazyLock::new(|| Mutex::new(read().map_or(Vec::new(), |(way, _)| way)));
-    static DEATH: LazyLock<String> = LazyLock::new(|| read().map_or(String::new(), |(_, death)| death));
-
-    /// The way, the next point last, and the death at its end.
-    fn read() -> Option<(Vec<String>, String)> {
+    /// What the environment says.
+    static DOOM: LazyLock<Option<Mutex<Doom>>> = LazyLock::new(|| {
         let text = std::env::var("TENDER_FAIL_POINT").ok()?;
-        let (way, death) = text.split_once('=').expect("TENDER_FAIL_POINT is points, separated by >, then = and a death");
-        Some((way.split('>').rev().map(str::to_owned).collect(), death.to_owned()))
+        let (way, death) =
+            text.split_once('=').expect("TENDER_FAIL_POINT is points, separated by >, then = and a death");
+        let way = way.split('>').rev().map(str::to_owned).collect();
+        Some(Mutex::new(Doom { way, death: death.to_owned() }))
+    });
+
+    /// How this process will die.
+    struct Doom {
+        /// The points that are still to be reached, the next one last.
+        way: Vec<String>,
+        death: String,
     }
 
     /// A point is reached.
     pub(crate) fn reach(name: &str) {
-        let mut way = WAY.lock().unwrap_or_else(PoisonError::into_inner);
-        if way.pop_if(|next| next == name).is_some() && way.is_empty() {
+        let Some(doom) = &*DOOM else { return };
+        let mut doom = doom.lock().unwrap_or_else(PoisonError::into_inner);
+        if doom.way.pop_if(|next| next == name).is_some() && doom.way.is_empty() {
             // Under the lock, so that whoever reaches another point meanwhile gets no further.
-            die();
+            die(&doom.death);
         }
     }
 
-    fn die() -> ! {
-        match DEATH.as_str() {
+    #[expect(clippy::disallowed_methods, reason = "nothing is to be closed")]
+    fn die(death: &str) -> ! {
+        match death {
             "exit" => process::exit(86),
             "kill" => {
                 // If it comes back, what follows is the end all the same.

@@ -24,6 +24,7 @@ use super::activity::{Activity, InFlight};
 use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
 use super::growing_file::GrowingFile;
 use super::hashing::Hashing;
+use super::restoring::forget_mark;
 use super::resumable_hash::ResumableHash;
 use crate::domain::{Artifact, ArtifactKinds, Flaw, Package, Sha256Digest, StorageDirectory, examine, is_artifact};
 
@@ -188,6 +189,7 @@ impl PackageFolder {
             fs::write(&path, installation).and_then(|()| File::open(&path)?.sync_all()).map_err(failed)?;
             sync_directory(&self.root).map_err(failed)?;
         }
+        forget_mark(&self.root);
         Ok(Claim::Ours(lock))
     }
 

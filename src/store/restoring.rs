@@ -178,6 +178,17 @@ fn packages_mark(folder: &DataFolder) -> PathBuf {
     folder.packages().join(names::RESTORING)
 }
 
+/// Takes away the mark that a restore, killed after it was complete, has left in the folder of the packages: a restore that is told
+/// of this folder by mistake would take them for its own.
+pub(super) fn forget_mark(packages: &Path) {
+    let mark = packages.join(names::RESTORING);
+    if let Err(error) = fs::remove_dir_all(&mark)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %mark.display(), %error, "could not delete what a restore has left");
+    }
+}
+
 /// Moves all files below `from` to the same place below `to`, and puts the directories that get them on disk.
 fn move_all(from: &Path, to: &Path) -> Result<(), StoreError> {
     create_private_directory(to)?;

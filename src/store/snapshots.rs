@@ -38,6 +38,12 @@ pub enum SnapshotRefused {
     /// Nothing can be put back.
     #[error("there is no database from before an upgrade in {0}")]
     None(PathBuf),
+    /// The database was not upgraded since, or is back already: what was replaced then must not be replaced by it.
+    #[error(
+        "there is no upgrade to roll back: the database {0} has the schema from before it. Start the tender from before the \
+         upgrade"
+    )]
+    NotUpgraded(PathBuf),
     /// A server runs.
     #[error("a tender is running on the data folder {0}: stop it first")]
     Running(PathBuf),
@@ -143,6 +149,9 @@ impl Rollback {
     pub fn begin(folder: &DataFolder) -> Result<Self, SnapshotRefused> {
         let snapshot = folder.list_snapshots()?.pop().ok_or_else(|| SnapshotRefused::None(folder.snapshots()))?;
         let locks = folder.lock_instance()?.ok_or_else(|| SnapshotRefused::Running(folder.root().to_owned()))?;
+        if Examination::open(folder.database())?.schema_version()? <= snapshot.schema {
+            return Err(SnapshotRefused::NotUpgraded(folder.database().to_owned()));
+        }
         Ok(Self { folder: folder.clone(), snapshot, _locks: locks })
     }
 

@@ -8,6 +8,8 @@ mod assets;
 mod authorization;
 mod backup;
 mod bundles;
+// Fail points are nothing where code is optimized.
+#[cfg(debug_assertions)]
 mod crash;
 mod decision;
 mod devices;

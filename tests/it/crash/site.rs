@@ -218,7 +218,8 @@ impl Found {
         let others = files_below(data).into_iter().filter(|path| !path.starts_with(&root));
         for path in others {
             let name = path.file_name().unwrap().to_str().unwrap();
-            let is_known = name.starts_with("tender.") || name == "jwt-secret" || path.starts_with(data.join("snapshots"));
+            let is_known =
+                name.starts_with("tender.") || name == "jwt-secret" || path.starts_with(data.join("snapshots"));
             assert!(is_known && !name.ends_with(".part"), "{}", path.display());
         }
     }

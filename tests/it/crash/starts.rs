@@ -7,14 +7,16 @@ use rusqlite::Connection;
 use tender::store::latest_version;
 
 use super::matrix::{Work, deaths};
-use super::site::{Site, assert_sound, open};
+use super::site::{Death, Site, assert_sound, open};
 use super::workers::{Publisher, Worker, contents};
-use crate::harness::process::{ServerProcess, create_token, package_files_below, run, tender};
+use crate::harness::process::{
+    ServerProcess, assert_refused, create_token, package_files_below, run, run_to_its_end, tender,
+};
 use crate::harness::sha256;
 use crate::store::upgrade::make;
 
 /// Starts a server that dies.
-async fn start_doomed(folder: &Path, way: &str, death: super::site::Death) {
+async fn start_doomed(folder: &Path, way: &str, death: Death) {
     let mut command = tender(folder);
     command.args(["serve", "--data-dir", "data", "--listen", "127.0.0.1:0"]);
     death.arm(&mut command, way);
@@ -48,10 +50,12 @@ fn make_earlier(data: &Path) -> PathBuf {
     std::fs::create_dir_all(&snapshots).unwrap();
     let database = data.join("tender.sqlite");
     let connection = make(&database, 7);
+    connection.pragma_update(None, "foreign_keys", true).unwrap();
     let contents = contents("v1", 40_000);
     connection.execute("DELETE FROM group_packages WHERE package_id = 6", []).unwrap();
     connection.execute("DELETE FROM packages WHERE id = 6", []).unwrap();
     let hash: Vec<u8> = sha256(&contents).as_bytes().chunks(2).map(hex).collect();
+    connection.execute("DELETE FROM package_integrity", []).unwrap();
     connection.execute("UPDATE packages SET sha256 = ?1, length_bytes = 40000", [hash]).unwrap();
     std::fs::write(packages.join("67e55044-10b1-426f-9247-bb680e5fe0c8"), contents).unwrap();
     std::fs::write(packages.join(".tender"), "1b4e28ba-2fa1-11d2-883f-0016d3cca427").unwrap();
@@ -131,14 +135,19 @@ async fn at_each_step_of_a_rollback() {
         let mut command = tender(folder.path());
         command.args(["rollback", "--data-dir", "data", "--yes"]);
         death.arm(&mut command, way);
-        let output = crate::harness::process::run_to_its_end(command);
+        let output = run_to_its_end(command);
         death.assert(output.status, way);
         assert_sound(&data);
         let is_back = way == "rollback.replaced";
         assert_eq!(pragma(&data, "user_version"), if is_back { 7 } else { latest_version() }, "{way}");
 
         // Whoever saw it die does it again.
-        run(folder.path(), ["rollback", "--data-dir", "data", "--yes"]);
+        let again = run(folder.path(), ["rollback", "--data-dir", "data", "--yes"]);
+        if is_back {
+            assert!(assert_refused(&again, 1).contains("no upgrade to roll back"), "{way}");
+        } else {
+            assert_eq!(again.status.code(), Some(0), "{way}");
+        }
         assert_sound(&data);
         assert_eq!(pragma(&data, "user_version"), 7, "{way}");
         let replaced = Connection::open(database.with_extension("sqlite-replaced")).unwrap();

@@ -16,6 +16,8 @@ pub struct Publisher {
     uploaded: usize,
     /// By their identifiers, with their hashes.
     kept: BTreeMap<i64, String>,
+    /// The largest identifier so far.
+    latest: i64,
     doubt: Option<Doubt>,
 }
 
@@ -27,12 +29,12 @@ enum Doubt {
 impl Publisher {
     /// Its packages have versions that begin with its name.
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), uploaded: 0, kept: BTreeMap::new(), doubt: None }
+        Self { name: name.to_owned(), uploaded: 0, kept: BTreeMap::new(), latest: 0, doubt: None }
     }
 
     pub async fn work(&mut self, operator: &Operator, choice: u32) -> Result<(), Died> {
         let is_full = self.kept.len() >= KEPT;
-        if !self.kept.is_empty() && (is_full || choice % 3 == 0) {
+        if !self.kept.is_empty() && (is_full || choice.is_multiple_of(3)) {
             self.remove(operator).await
         } else {
             self.upload(operator).await
@@ -43,7 +45,7 @@ impl Publisher {
         self.uploaded += 1;
         let version = format!("{} {}", self.name, self.uploaded);
         let contents = contents(&version, 20_000 + self.uploaded % 7 * 100_000);
-        let directory = if self.uploaded % 2 == 0 { "site a/images" } else { "" };
+        let directory = if self.uploaded.is_multiple_of(2) { "site a/images" } else { "" };
         let mut fields = vec![("rdfm.software.version", version.as_str()), ("rdfm.hardware.devtype", "dummy")];
         if !directory.is_empty() {
             fields.push(("rdfm.storage.directory", directory));
@@ -53,7 +55,10 @@ impl Publisher {
         self.doubt = Some(Doubt::Upload { version, sha256: sha256.clone() });
         let package = send(request).await?.ok();
         assert_eq!(package["sha256"], sha256);
-        self.kept.insert(package["id"].as_i64().unwrap(), sha256);
+        let id = package["id"].as_i64().unwrap();
+        assert!(id > self.latest, "identifiers are never used again");
+        self.latest = id;
+        self.kept.insert(id, sha256);
         self.doubt = None;
         Ok(())
     }

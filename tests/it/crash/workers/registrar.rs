@@ -247,7 +247,8 @@ impl Registrar {
         let start = format!("02:{:02x}:", self.number);
         let own = |value: &&Value| value["mac_address"].as_str().unwrap().starts_with(&start);
         let mac_address = |value: &Value| value["mac_address"].as_str().unwrap().to_owned();
-        let numbers = |value: &Value| value.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect::<Vec<_>>();
+        let numbers =
+            |value: &Value| value.as_array().unwrap().iter().map(|id| id.as_i64().unwrap()).collect::<Vec<_>>();
         let mut groups = found.groups.iter().filter(|group| group["metadata"]["name"] == *self.name);
         let group = groups.next().map(|group| Group {
             id: group["id"].as_i64().unwrap(),

@@ -13,7 +13,7 @@ use crate::uploads::{PIECE, UPLOADS, metadata, request};
 /// So many packages are kept at most.
 const KEPT: usize = 3;
 /// How far apart the lengths of two resumers' uploads are, at least: by their length they are told apart.
-const APART: usize = 1_000_000;
+const APART: usize = 300_000;
 
 pub struct Resumer {
     name: String,
@@ -67,7 +67,7 @@ impl Resumer {
         }
         self.begun += 1;
         let version = format!("{} {}", self.name, self.begun);
-        let length = self.number * APART + 150_000 + self.begun;
+        let length = self.number * APART + self.begun;
         let contents = contents(&version, length);
         self.current = Some(Upload { version: version.clone(), contents, location: String::new(), offset: 0 });
         self.doubt = Some(Doubt::Begin);
