@@ -144,7 +144,9 @@ impl App {
         });
         let (folder, locks, installation, certificates) = opening.await.map_err(|_| StoreError::Abandoned)??;
         let mut locks = Vec::from(locks);
+        fail_point!("start.opened");
         locks.push(installation.claim_packages().await?);
+        fail_point!("start.packages-claimed");
         installation.adopt_secret().await?;
         let Installation { store, packages, .. } = &installation;
         report_sweep(sweep(store, packages).await?);

@@ -43,6 +43,9 @@
 //! 8. The replies of the API under `/api/v1/` have exactly the fields that its contract names.
 //! 9. What people and programs change is in the audit log if and only if it happened. No secret is in it, nor in any other log.
 
+#[macro_use]
+mod fail_point;
+
 pub mod app;
 pub mod auth;
 pub mod certificates;

@@ -105,6 +105,7 @@ async fn create(installation: Installation, name: String, scopes: Vec<Scope>, ex
     let Installation { store, keys, .. } = &installation;
     let text =
         issue_token(store, keys, name, scopes.into_iter().collect(), lifetime, deed(Action::CreateToken)).await?;
+    fail_point!("token.unprinted");
     writeln!(io::stdout(), "{text}")?;
     Ok(())
 }

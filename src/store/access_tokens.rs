@@ -30,6 +30,7 @@ pub fn insert(tx: &WriteTx<'_>, token: &IssuedToken) -> Result<(), StoreError> {
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         (&token.id, &token.name, &token.scope, token.created, token.expires, token.revoked),
     )?;
+    fail_point!("token.row");
     Ok(())
 }
 
@@ -65,8 +66,9 @@ pub fn revoke(tx: &WriteTx<'_>, id_or_name: &str) -> Result<Vec<IssuedToken>, St
         "UPDATE access_tokens SET revoked_at = ?2 WHERE (id = ?1 OR name = ?1) AND revoked_at IS NULL
          RETURNING id, name, scope, created_at, expires_at, revoked_at",
     )?;
-    let revoked = statement.query_map((id_or_name, tx.now()), read)?;
-    Ok(revoked.collect::<Result<_, _>>()?)
+    let revoked = statement.query_map((id_or_name, tx.now()), read)?.collect::<Result<_, _>>()?;
+    fail_point!("token.revoked");
+    Ok(revoked)
 }
 
 /// Revokes a client's token, which ends by itself at `expires`, and forgets those that have ended; `false` if it was revoked
@@ -74,7 +76,9 @@ pub fn revoke(tx: &WriteTx<'_>, id_or_name: &str) -> Result<Vec<IssuedToken>, St
 pub fn revoke_clients(tx: &WriteTx<'_>, id: &str, expires: Timestamp, now: Timestamp) -> Result<bool, StoreError> {
     tx.connection().execute("DELETE FROM revoked_tokens WHERE expires_at <= ?1", [now])?;
     let sql = "INSERT INTO revoked_tokens (id, expires_at) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
-    Ok(tx.connection().execute(sql, (id, expires))? == 1)
+    let is_new = tx.connection().execute(sql, (id, expires))? == 1;
+    fail_point!("token.given-back");
+    Ok(is_new)
 }
 
 /// Whether a client's token was revoked.

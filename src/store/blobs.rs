@@ -24,6 +24,7 @@ use super::activity::{Activity, InFlight};
 use super::folder::{InstanceLock, create_private_directory, private_file, sync_directory};
 use super::growing_file::GrowingFile;
 use super::hashing::Hashing;
+use super::restoring::forget_mark;
 use super::resumable_hash::ResumableHash;
 use crate::domain::{Artifact, ArtifactKinds, Flaw, Package, Sha256Digest, StorageDirectory, examine, is_artifact};
 
@@ -124,6 +125,7 @@ impl PackageFolder {
         let hash = Hashing::begin(ResumableHash::new()).map_err(failed)?;
         let file = private_file().create_new(true).open(&path).map_err(failed)?;
         let (file, unfinished) = (GrowingFile::new(file, 0), DeleteOnDrop(Some(path)));
+        fail_point!("publish.file-made");
         Ok(Upload { folder: self.clone(), uuid, file, unfinished, hash, in_flight })
     }
 
@@ -183,9 +185,11 @@ impl PackageFolder {
         }
         let Some(lock) = InstanceLock::take(&path)? else { return Ok(Claim::InUse) };
         if owner.is_empty() {
+            fail_point!("start.packages-locked");
             fs::write(&path, installation).and_then(|()| File::open(&path)?.sync_all()).map_err(failed)?;
             sync_directory(&self.root).map_err(failed)?;
         }
+        forget_mark(&self.root);
         Ok(Claim::Ours(lock))
     }
 
@@ -300,6 +304,7 @@ fn remove_leftover(path: &Path) -> Option<u64> {
     match fs::remove_file(path) {
         Ok(()) => {
             tracing::info!(path = %path.display(), bytes = length, "deleted a file that was left over");
+            fail_point!("sweep.file-deleted");
             Some(length)
         }
         // Whoever it belonged to has deleted it.
@@ -326,6 +331,7 @@ impl Upload {
     /// Appends a piece. Blocks.
     pub fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
         self.file.write(&piece).map_err(|error| StoreError::file(self.unfinished.path(), error))?;
+        fail_point!("publish.piece-written");
         self.hash.update(piece);
         self.folder.count_piece();
         Ok(())
@@ -335,6 +341,7 @@ impl Upload {
     pub fn finish(mut self) -> Result<StagedFile, StoreError> {
         let hashed = self.file.sync().and_then(|()| self.hash.so_far());
         let sha256 = hashed.map_err(|error| StoreError::file(self.unfinished.path(), error))?.finish();
+        fail_point!("publish.file-synced");
         Ok(StagedFile {
             folder: self.folder,
             uuid: self.uuid,
@@ -412,6 +419,7 @@ impl StagedFile {
     /// Moves the file among the packages, so that power loss cannot undo it. Blocks.
     pub fn publish(mut self, directory: Option<&StorageDirectory>) -> Result<PublishedFile, StoreError> {
         create_private_directory(&self.folder.directory(directory))?;
+        fail_point!("publish.directory-made");
         let target = self.folder.path(directory, self.uuid);
         let moved = match &mut self.place {
             Place::Unfinished(file) => fs::rename(file.path(), &target).map(|()| file.disarm()),
@@ -419,8 +427,10 @@ impl StagedFile {
             Place::Resumable(path) => fs::hard_link(&*path, &target).or_else(|_| fs::rename(path, &target)),
         };
         moved.map_err(|error| StoreError::file(&target, error))?;
+        fail_point!("publish.file-moved");
         let file = DeleteOnDrop(Some(target));
         self.folder.sync(directory)?;
+        fail_point!("publish.directory-synced");
         let Self { folder, uuid, sha256, length_bytes, in_flight, .. } = self;
         Ok(PublishedFile { uuid, sha256, length_bytes, file, folder, _in_flight: in_flight })
     }
@@ -480,8 +490,10 @@ impl PublishedFile {
         if !is_linked {
             fs::copy(self.file.path(), &path).and_then(|_| File::open(&path)?.sync_all()).map_err(failed)?;
         }
+        fail_point!("heal.file-linked");
         let target = self.folder.path_of(damaged);
         fs::rename(&path, &target).map_err(|error| StoreError::file(&target, error))?;
+        fail_point!("heal.file-replaced");
         unfinished.disarm();
         self.folder.sync(directory)
     }

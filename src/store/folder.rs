@@ -79,6 +79,7 @@ impl DataFolder {
             create_private_directory(parent)?;
         }
         create_private_directory(&folder.packages)?;
+        fail_point!("start.folders-made");
         // A data folder that was just made must not be gone after power loss, with what was acknowledged in it.
         let parent = folder.root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         sync_directory(&folder.root).map_err(|error| StoreError::file(&folder.root, error))?;
@@ -200,7 +201,9 @@ impl DataFolder {
             let mut file = private_file().create(true).truncate(true).open(&unfinished)?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
+            fail_point!("start.secret-written");
             fs::rename(&unfinished, &path)?;
+            fail_point!("start.secret-named");
             sync_directory(&self.secrets())
         };
         write().map_err(|error| StoreError::file(&path, error))

@@ -148,6 +148,7 @@ pub fn change_members(tx: &WriteTx<'_>, id: GroupId, change: &MembershipChange) 
             Some(group) => return Err(MembershipError::AlreadyAssigned(device, group)),
             None => assign(tx, device, Some(id))?,
         }
+        fail_point!("assign.device-added");
     }
     for &device in &change.remove {
         if assigned_group(tx.connection(), device)? != Some(id) {
@@ -225,6 +226,7 @@ pub fn set_packages(tx: &WriteTx<'_>, id: GroupId, packages: &[PackageId]) -> Re
     }
     tx.changes(Change::Plans);
     connection.prepare_cached("DELETE FROM group_packages WHERE group_id = ?1")?.execute([id])?;
+    fail_point!("assign.packages-taken");
     let mut known = connection.prepare_cached("SELECT EXISTS (SELECT 1 FROM packages WHERE id = ?1)")?;
     let mut insert =
         connection.prepare_cached("INSERT INTO group_packages (group_id, package_id, position) VALUES (?1, ?2, ?3)")?;
@@ -250,5 +252,6 @@ pub fn set_policy(tx: &WriteTx<'_>, id: GroupId, policy: &Policy) -> Result<bool
     tx.changes(Change::Plans);
     let changed =
         tx.connection().prepare_cached("UPDATE groups SET policy = ?2 WHERE id = ?1")?.execute((id, policy))?;
+    fail_point!("policy.row");
     Ok(changed == 1)
 }

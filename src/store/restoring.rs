@@ -55,6 +55,7 @@ impl Restoring {
         };
         if folder.is_being_restored() {
             clear(folder)?;
+            fail_point!("restore.cleared");
         }
         // Once more, as another restore may have ended just now.
         refuse_occupied(folder)?;
@@ -63,6 +64,7 @@ impl Restoring {
             create_private_directory(&mark)?;
             let above = mark.parent().unwrap_or(Path::new("."));
             sync_directory(above).map_err(|error| StoreError::file(above, error))?;
+            fail_point!("restore.marked");
         }
         Ok(Self { folder: folder.clone(), is_new, is_complete: false, open: None, _locks: locks })
     }
@@ -85,9 +87,12 @@ impl Restoring {
     pub fn commit(mut self) -> Result<(), StoreError> {
         let folder = &self.folder.clone();
         move_all(&packages_mark(folder), folder.packages())?;
+        fail_point!("restore.packages-moved");
         move_all(&folder.restoring(), &folder.secrets())?;
+        fail_point!("restore.secrets-moved");
         let database = folder.database();
         fs::rename(self.database(), database).map_err(|error| StoreError::file(database, error))?;
+        fail_point!("restore.database-moved");
         let above_database = database.parent().filter(|parent| !parent.as_os_str().is_empty());
         let synced = [folder.packages(), &folder.secrets(), above_database.unwrap_or(Path::new(".")), folder.root()];
         for directory in synced {
@@ -98,10 +103,12 @@ impl Restoring {
             // One that we may pass but not read cannot be synced; whoever made it so made the data folder in it, too.
             let _ = sync_directory(parent);
         }
+        fail_point!("restore.synced");
         let mark = folder.restoring();
         let unmark = fs::remove_dir_all(&mark).and_then(|()| sync_directory(folder.root()));
         unmark.map_err(|error| StoreError::file(&mark, error))?;
         self.is_complete = true;
+        fail_point!("restore.unmarked");
         let mark = packages_mark(folder);
         fs::remove_dir_all(&mark).map_err(|error| StoreError::file(&mark, error))?;
         Ok(())
@@ -130,6 +137,7 @@ impl Sink for Restoring {
             create_private_directory(parent)?;
         }
         let file = private_file().create_new(true).open(&path).map_err(|error| StoreError::file(&path, error))?;
+        fail_point!("restore.file-made");
         self.open = Some((path, GrowingFile::new(file, 0)));
         Ok(())
     }
@@ -142,10 +150,11 @@ impl Sink for Restoring {
     }
 
     fn close(&mut self) -> Result<(), StoreError> {
-        match self.open.take() {
-            Some((path, mut file)) => file.sync().map_err(|error| StoreError::file(path, error)),
-            None => Ok(()),
+        if let Some((path, mut file)) = self.open.take() {
+            file.sync().map_err(|error| StoreError::file(path, error))?;
+            fail_point!("restore.file-synced");
         }
+        Ok(())
     }
 }
 
@@ -169,6 +178,17 @@ fn packages_mark(folder: &DataFolder) -> PathBuf {
     folder.packages().join(names::RESTORING)
 }
 
+/// Takes away the mark that a restore, killed after it was complete, has left in the folder of the packages: a restore that is told
+/// of this folder by mistake would take them for its own.
+pub(super) fn forget_mark(packages: &Path) {
+    let mark = packages.join(names::RESTORING);
+    if let Err(error) = fs::remove_dir_all(&mark)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        tracing::warn!(path = %mark.display(), %error, "could not delete what a restore has left");
+    }
+}
+
 /// Moves all files below `from` to the same place below `to`, and puts the directories that get them on disk.
 fn move_all(from: &Path, to: &Path) -> Result<(), StoreError> {
     create_private_directory(to)?;
@@ -179,6 +199,7 @@ fn move_all(from: &Path, to: &Path) -> Result<(), StoreError> {
             move_all(&source, &target)?;
         } else {
             fs::rename(&source, &target).map_err(|error| StoreError::file(&target, error))?;
+            fail_point!("restore.file-moved");
         }
     }
     sync_directory(to).map_err(|error| StoreError::file(to, error))

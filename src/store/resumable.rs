@@ -47,6 +47,7 @@ impl ResumableFile {
     /// Appends a piece. Blocks.
     pub fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
         self.file.write(&piece).map_err(|error| StoreError::file(&self.path, error))?;
+        fail_point!("upload.piece-written");
         self.hash.update(piece);
         self.folder.count_piece();
         Ok(())
@@ -56,6 +57,7 @@ impl ResumableFile {
     pub fn sync(&mut self) -> Result<Progress, StoreError> {
         let synced = self.file.sync().and_then(|()| self.hash.so_far());
         let hash = synced.map_err(|error| StoreError::file(&self.path, error))?;
+        fail_point!("upload.piece-synced");
         Ok(Progress { offset_bytes: self.file.length_bytes(), hash_state: hash.state() })
     }
 }
@@ -68,6 +70,7 @@ fn open_at(path: &Path, progress: Progress) -> io::Result<(File, ResumableHash)>
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "bytes that were acknowledged are gone"));
     }
     file.set_len(offset_bytes)?;
+    fail_point!("upload.file-cut");
     let mut hash = ResumableHash::resume(hash_state, offset_bytes);
     let whole = whole_blocks(offset_bytes);
     let mut rest = vec![0; usize::try_from(offset_bytes - whole).unwrap_or(0)];
@@ -86,8 +89,10 @@ impl PackageFolder {
         create_private_directory(&folder)?;
         let path = self.resumable_path(id);
         private_file().create_new(true).open(&path).map_err(|error| StoreError::file(&path, error))?;
+        fail_point!("upload.file-made");
         let syncing = sync_directory(&folder).and_then(|()| sync_directory(self.root()));
         syncing.map_err(|error| StoreError::file(&folder, error))?;
+        fail_point!("upload.file-kept");
         Ok(in_flight)
     }
 

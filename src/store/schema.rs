@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 use rusqlite_migration::{M, Migrations, SchemaVersion};
 
 use super::StoreError;
@@ -27,8 +27,15 @@ const STEPS: [&str; 10] = [
     include_str!("migrations/10.sql"),
 ];
 
-static MIGRATIONS: LazyLock<Migrations<'static>> =
-    LazyLock::new(|| Migrations::new(STEPS.into_iter().map(M::up).collect()));
+static MIGRATIONS: LazyLock<Migrations<'static>> = LazyLock::new(|| {
+    let step = |sql| {
+        M::up_with_hook(sql, |_: &Transaction<'_>| {
+            fail_point!("migrate.step-done");
+            Ok(())
+        })
+    };
+    Migrations::new(STEPS.into_iter().map(step).collect())
+});
 
 /// How long to wait for another process (a command run beside the server) to end its transaction.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -48,7 +55,9 @@ pub(super) fn open_latest(path: &Path) -> Result<Connection, StoreError> {
     // What was deleted, such as the hash of a password, is not left in free pages.
     connection.pragma_update(None, "secure_delete", true)?;
     prepare(&connection)?;
+    fail_point!("migrate.begun");
     MIGRATIONS.to_latest(&mut connection).map_err(|error| unusable(path, &error.to_string()))?;
+    fail_point!("migrate.done");
     verify(&connection, path)?;
     Ok(connection)
 }

@@ -38,6 +38,12 @@ pub enum SnapshotRefused {
     /// Nothing can be put back.
     #[error("there is no database from before an upgrade in {0}")]
     None(PathBuf),
+    /// The database was not upgraded since, or is back already: what was replaced then must not be replaced by it.
+    #[error(
+        "there is no upgrade to roll back: the database {0} has the schema from before it. Start the tender from before the \
+         upgrade"
+    )]
+    NotUpgraded(PathBuf),
     /// A server runs.
     #[error("a tender is running on the data folder {0}: stop it first")]
     Running(PathBuf),
@@ -103,11 +109,15 @@ impl DataFolder {
         let unfinished = with_suffix(&path, names::UNFINISHED_SUFFIX);
         let failed = |error| StoreError::file(&path, error);
         let file = private_file().create(true).truncate(true).open(&unfinished).map_err(failed)?;
+        fail_point!("migrate.snapshot-file-made");
         schema::copy_file_into(self.database(), &unfinished)?;
+        fail_point!("migrate.snapshot-copied");
         let finishing = file.sync_all().and_then(|()| fs::rename(&unfinished, &path));
+        fail_point!("migrate.snapshot-named");
         finishing.and_then(|()| sync_directory(&folder)).and_then(|()| sync_directory(self.root())).map_err(failed)?;
         for old in known.iter().rev().skip(KEPT - 1) {
             fs::remove_file(&old.path).map_err(|error| StoreError::file(&old.path, error))?;
+            fail_point!("migrate.snapshot-deleted");
         }
         tracing::info!(path = %path.display(), schema, "kept the database as it was before its upgrade");
         Ok(Some(Snapshot { path, schema, number }))
@@ -139,6 +149,9 @@ impl Rollback {
     pub fn begin(folder: &DataFolder) -> Result<Self, SnapshotRefused> {
         let snapshot = folder.list_snapshots()?.pop().ok_or_else(|| SnapshotRefused::None(folder.snapshots()))?;
         let locks = folder.lock_instance()?.ok_or_else(|| SnapshotRefused::Running(folder.root().to_owned()))?;
+        if Examination::open(folder.database())?.schema_version()? <= snapshot.schema {
+            return Err(SnapshotRefused::NotUpgraded(folder.database().to_owned()));
+        }
         Ok(Self { folder: folder.clone(), snapshot, _locks: locks })
     }
 
@@ -154,17 +167,21 @@ impl Rollback {
         let failed = |error| StoreError::file(database, error);
         let unfinished = self.folder.beside_database(names::ROLLBACK_SUFFIX);
         fs::copy(&self.snapshot.path, &unfinished).map_err(failed)?;
+        fail_point!("rollback.copied");
         schema::forget_uploads(&unfinished)?;
         File::open(&unfinished).and_then(|file| file.sync_all()).map_err(failed)?;
         // What is in the log belongs to the database that goes: it must not be found beside the one that comes.
         merge_log(database)?;
+        fail_point!("rollback.log-merged");
         if names::DATABASE_COMPANIONS.iter().any(|companion| self.folder.beside_database(companion).exists()) {
             return Err(SnapshotRefused::InUse(database.to_owned()));
         }
         let replaced = self.folder.beside_database(names::REPLACED_SUFFIX);
         keep(database, &replaced).map_err(failed)?;
+        fail_point!("rollback.kept");
         let parent = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let replacing = sync_directory(parent).and_then(|()| fs::rename(&unfinished, database));
+        fail_point!("rollback.replaced");
         replacing.and_then(|()| sync_directory(parent)).map_err(failed)?;
         Ok(replaced)
     }

@@ -283,8 +283,10 @@ fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, followers
         }
         return;
     }
+    fail_point!("write.begun");
     let tx = WriteTx::new(connection, now, followers);
     let completions: Vec<_> = batch.into_iter().filter_map(|job| run_job(&tx, job)).collect();
+    fail_point!("write.applied");
     let commit = if connection.is_autocommit() {
         Err(StoreError::RolledBack)
     } else {
@@ -303,10 +305,12 @@ fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, followers
         drop(after_commit);
     } else {
         health.counts.commits.add_one();
+        fail_point!("write.committed");
         for work in after_commit {
             log_panic(catch_unwind(AssertUnwindSafe(work)));
         }
     }
+    fail_point!("write.followed");
     for completion in completions {
         (completion.answer)(commit.clone());
     }

@@ -76,6 +76,7 @@ impl BackupOrder<'_> {
     /// as this takes. Blocks.
     pub fn write_file(&self, place: &Path) -> Result<BackupReport, BackUpError> {
         let file = BackupFile::create(place)?;
+        fail_point!("backup.file-made");
         let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let (file, mut report) = self.write(file, parent)?;
         report.bytes = file.finish()?;
@@ -120,6 +121,7 @@ impl BackupOrder<'_> {
         };
         let database =
             if self.with_packages { copying.copy_packages(&source, scratch)? } else { source.copy(scratch)? };
+        fail_point!("backup.database-copied");
         let Copying { mut writer, mut report, .. } = copying;
         if let Some(owner) = source.now().read(|connection| facts::find(connection, facts::INSTALLATION))? {
             writer.add(&EntryName::Owner, owner.len() as u64, &owner[..])?;
@@ -130,6 +132,7 @@ impl BackupOrder<'_> {
         let (length, file) = database.open()?;
         writer.add(&EntryName::Database, length, file)?;
         let (output, contents) = writer.finish()?;
+        fail_point!("backup.written");
         report.damaged = contents.damaged;
         Ok((output, report))
     }
@@ -245,6 +248,7 @@ impl<W: Write> Copying<'_, W> {
                     Err(_) if !(self.goes_on)() => return Err(BackUpError::Stopped),
                     added => added?,
                 }
+                fail_point!("backup.package-copied");
                 copy.damage()
             }
         };

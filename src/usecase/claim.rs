@@ -87,13 +87,16 @@ pub async fn claim(
         return Ok(Claimed::WrongCode);
     }
     let hash = doorkeeper.hash(password).await?;
+    fail_point!("claim.hashed");
     let token = Credential::generate()?;
     let token_hash = token.hash();
     let claiming = store.write(move |tx| {
         let first = users::claim(tx, &name, &hash)?;
         if let FirstAdmin::Added(user) = &first {
+            fail_point!("claim.user-row");
             users::note_login(tx, user.id)?;
             sessions::insert(tx, token_hash, user.id, now)?;
+            fail_point!("claim.session-row");
             let deed = Deed { actor: Actor::new(ActorKind::User, name.as_str()), address, action: Action::Claim };
             audit::append(tx, &deed.done(format!("user/{name}")))?;
         }

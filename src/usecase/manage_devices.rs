@@ -29,6 +29,7 @@ pub async fn assign(
 ) -> Result<(), MembershipError> {
     let assigning = store.write(move |tx| {
         groups::move_devices(tx, &devices, group)?;
+        fail_point!("assign.devices-moved");
         let devices: Vec<_> = devices.into_iter().collect();
         events::tell_all(tx, Event::devices_changed(&devices, &DeviceChange::Group(group)))?;
         let target = group.map_or_else(|| "no group".to_owned(), |group| format!("group/{group}"));
@@ -50,6 +51,7 @@ pub async fn remove(
     let gone = devices.clone();
     let removing = store.write(move |tx| {
         let Some(removed) = devices::remove(tx, &presence, &devices)? else { return Ok(false) };
+        fail_point!("remove.device-row");
         let ids: Vec<_> = devices.into_iter().collect();
         events::tell_all(tx, Event::devices_removed(&ids))?;
         for device in removed {

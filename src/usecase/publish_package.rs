@@ -103,6 +103,7 @@ impl Examined {
             Some(contents) => contents.clone(),
             None => known.insert(staged.examine().await?).clone(),
         };
+        fail_point!("publish.examined");
         Ok(contents.map(|contents| Self { staged, contents }).map_err(Unfit::Flawed))
     }
 
@@ -136,6 +137,7 @@ impl Placed {
         });
         let (published, description) = moving.await.map_err(|_| StoreError::Abandoned)??;
         let (file, healed) = replace_damaged(store, published).await?;
+        fail_point!("publish.placed");
         Ok(Self { file, description, artifact, healed })
     }
 
@@ -165,6 +167,7 @@ pub async fn publish(
     let placed = Placed::place(store, examined, description).await?;
     let inserting = store.write(move |tx| {
         let package = placed.insert(tx)?;
+        fail_point!("publish.row");
         let detail = format!("{} bytes, SHA-256 {}", package.length_bytes, package.sha256);
         audit::append(tx, &deed.done(format!("package/{}", package.id)).with(detail))?;
         also(tx)?;

@@ -174,7 +174,12 @@ async fn note_registration(
     let state = RegistrationState::Pending;
     let registration = Registration { mac_address, public_key, metadata, last_appeared: now, state };
     let presence = store.presence().clone();
-    store.write(move |tx| registrations::put(tx, &presence, registration, fingerprint)).await
+    let putting = store.write(move |tx| {
+        let put = registrations::put(tx, &presence, registration, fingerprint);
+        fail_point!("register.row");
+        put
+    });
+    putting.await
 }
 
 /// Why nobody was let in or rejected: nothing was changed.
@@ -200,7 +205,9 @@ pub async fn accept(
         let accept_one = |(mac_key, fingerprint): (MacKey, KeyFingerprint)| {
             let registration = registrations::take(tx, &presence, &mac_key, fingerprint)?;
             let registration = registration.ok_or(JudgementError::NoSuchRegistration)?;
+            fail_point!("accept.registration-taken");
             let device = devices::accept(tx, &registration, fingerprint)?;
+            fail_point!("accept.device-row");
             let detail = format!("{} with the key {fingerprint}", registration.mac_address);
             audit::append(tx, &deed.clone().done(format!("device/{device}")).with(detail))?;
             events::tell(tx, Event::device_accepted(device, &registration.mac_address, fingerprint))?;

@@ -15,6 +15,7 @@ pub async fn remove_package<T: Send + Sync + 'static>(
 ) -> Result<Deletion, StoreError> {
     let deleting = store.write(move |tx| {
         let deletion = packages::delete(tx, id)?;
+        fail_point!("remove.row");
         if let Deletion::Deleted(_) = &deletion {
             audit::append(tx, &deed.done(format!("package/{id}")))?;
             events::tell(tx, Event::package_deleted(id))?;
@@ -23,6 +24,7 @@ pub async fn remove_package<T: Send + Sync + 'static>(
     });
     let deletion = deleting.await?;
     if let Deletion::Deleted(package) = &deletion {
+        fail_point!("remove.committed");
         // A file that is open takes its room on the disk until it is closed.
         open.forget();
         let (folder, package) = (folder.clone(), package.clone());
@@ -31,6 +33,7 @@ pub async fn remove_package<T: Send + Sync + 'static>(
         if let Err(error) = removing.await.map_err(|_| StoreError::Abandoned).flatten() {
             tracing::warn!(package = %id, %error, "the file of a deleted package stays until the next sweep");
         }
+        fail_point!("remove.file-deleted");
     }
     Ok(deletion)
 }

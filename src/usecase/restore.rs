@@ -65,6 +65,7 @@ pub fn open_backup<'a, E: From<RestoreError>>(
 pub fn restore(input: impl Read, folder: &DataFolder) -> Result<RestoreReport, RestoreError> {
     let mut restoring = Restoring::begin(folder)?;
     let taken = read_backup(input, &mut restoring)?;
+    fail_point!("restore.read");
     let report = compare(taken, &restoring.database(), |name| restoring.discard(name))?;
     restoring.commit()?;
     Ok(report)

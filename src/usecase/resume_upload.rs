@@ -130,6 +130,7 @@ impl ResumableUploads {
             let expires = created.saturating_add(lifetime);
             let upload = PendingUpload { id, actor, length_bytes, progress, metadata, created, expires };
             uploads::insert(tx, &upload)?;
+            fail_point!("upload.row");
             audit::append(tx, &deed.done(target(id)).with(format!("{length_bytes} bytes")))?;
             Ok::<_, StoreError>(upload)
         });
@@ -207,8 +208,12 @@ impl ResumableUploads {
     /// gone.
     pub async fn advance(&self, id: Uuid, progress: Progress) -> Result<Option<PendingUpload>, StoreError> {
         let lifetime = self.lifetime.get();
-        let advanced =
-            self.store.write(move |tx| uploads::advance(tx, id, progress, tx.now().saturating_add(lifetime))).await?;
+        let advancing = self.store.write(move |tx| {
+            let advanced = uploads::advance(tx, id, progress, tx.now().saturating_add(lifetime));
+            fail_point!("upload.advanced");
+            advanced
+        });
+        let advanced = advancing.await?;
         if advanced.is_some() {
             self.hear_of(id);
         }
@@ -244,7 +249,11 @@ impl ResumableUploads {
         deed: Deed,
     ) -> Result<Package, StoreError> {
         let id = turn.id;
-        let remove_row = move |tx: &WriteTx<'_>| uploads::remove(tx, id).map(|_| ());
+        let remove_row = move |tx: &WriteTx<'_>| {
+            uploads::remove(tx, id)?;
+            fail_point!("upload.finished");
+            Ok(())
+        };
         let package = publish_package::publish(&self.store, examined, description, deed, remove_row).await?;
         self.forget(id).await;
         Ok(package)
@@ -263,6 +272,7 @@ impl ResumableUploads {
         let id = turn.id;
         let removing = self.store.write(move |tx| {
             uploads::remove(tx, id)?;
+            fail_point!("upload.discarded");
             audit::append(tx, &deed.done(target(id)))
         });
         removing.await?;
@@ -294,9 +304,11 @@ impl ResumableUploads {
         self.known().remove(&id);
         self.heard_of().remove(&id);
         let folder = self.folder.clone();
+        fail_point!("upload.forgotten");
         if let Err(error) = blocking(move || folder.remove_resumable(id)).await {
             tracing::warn!(upload = %id, %error, "the file of an upload stays until it is swept");
         }
+        fail_point!("upload.file-deleted");
     }
 }
 

@@ -99,6 +99,7 @@ impl BackupSchedule {
         }
         let making = tokio::task::spawn_blocking(move || self.make_file(now, &installation, &goes_on));
         let (report, path) = making.await.map_err(|_| StoreError::Abandoned)??;
+        fail_point!("backup.unnoted");
         let BackupReport { damaged, bytes, .. } = report;
         let record = BackupRecord { unix_seconds: now.unix_seconds(), bytes, damaged: damaged.len() as u64 };
         let text = serde_json::to_vec(&record).map_err(std::io::Error::from)?;

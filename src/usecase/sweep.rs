@@ -22,6 +22,7 @@ pub async fn sweep(store: &Store, folder: &PackageFolder) -> Result<Swept, Store
         Ok::<_, StoreError>(known)
     });
     let known = known.await?;
+    fail_point!("sweep.looked");
     let folder = folder.clone();
     tokio::task::spawn_blocking(move || folder.sweep(leftovers, &known)).await.map_err(|_| StoreError::Abandoned)
 }
@@ -54,6 +55,7 @@ pub async fn mark_incomplete(store: &Store, folder: &PackageFolder) -> Result<us
             let noting =
                 store.write(move |tx| integrity::note_damage(tx, &folder, &package, sighting, &damage)).await?;
             marked += usize::from(noting == integrity::Noted::Done);
+            fail_point!("sweep.package-marked");
         }
         let Some(next) = next else { return Ok(marked) };
         last = next;

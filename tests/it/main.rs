@@ -9,6 +9,9 @@ mod attacks;
 mod authorization;
 mod backup;
 mod bundles;
+// Fail points are nothing where code is optimized.
+#[cfg(debug_assertions)]
+mod crash;
 mod decision;
 mod devices;
 mod downloads;

@@ -2,7 +2,6 @@
 
 mod clients;
 mod commands;
-mod death;
 mod degraded;
 mod diagnose;
 mod serving;

@@ -11,8 +11,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{Operator, Reply};
 
-const UPLOADS: &str = "/api/tender/v1/uploads";
-const PIECE: &str = "application/offset+octet-stream";
+pub const UPLOADS: &str = "/api/tender/v1/uploads";
+pub const PIECE: &str = "application/offset+octet-stream";
 
 /// Contents that no two pieces of are alike.
 fn contents(length: usize) -> Vec<u8> {
@@ -29,7 +29,7 @@ pub fn request(operator: &Operator, method: Method, path: &str) -> RequestBuilde
 }
 
 /// `Upload-Metadata` of these pairs.
-fn metadata(pairs: &[(&str, &str)]) -> String {
+pub fn metadata(pairs: &[(&str, &str)]) -> String {
     pairs.iter().map(|(key, value)| format!("{key} {}", STANDARD.encode(value))).collect::<Vec<_>>().join(",")
 }
 

@@ -122,6 +122,7 @@ pub async fn create(api: Arc<Api>, deed: Deed, (): (), mut request: Request) -> 
     let metadata = read_metadata(&mut request).await?;
     let creating = api.store.write(move |tx| {
         let group = groups::create(tx, metadata)?;
+        fail_point!("group.row");
         events::tell(tx, Event::group_created(group.id))?;
         audit::append(tx, &deed.done(target(group.id)))?;
         Ok::<_, StoreError>(group)
@@ -213,6 +214,7 @@ pub async fn set_packages(api: Arc<Api>, deed: Deed, id: GroupId, mut request: R
     let PackagesBody { packages } = request.body.read_json(BODY_LIMIT_BYTES).await?;
     let setting = api.store.write(move |tx| {
         groups::set_packages(tx, id, &packages)?;
+        fail_point!("assign.packages-set");
         events::tell(tx, Event::group_changed(id, GroupChange::Packages))?;
         Ok::<_, AssignmentError>(audit::append(tx, &deed.done(target(id)).with(numbers(&packages)))?)
     });

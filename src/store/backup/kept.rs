@@ -50,6 +50,7 @@ impl BackupsFolder {
         for (_, path) in backups.into_iter().skip(keep.get()) {
             fs::remove_file(&path).map_err(|error| StoreError::file(&path, error))?;
             tracing::info!(path = %path.display(), "deleted an old backup");
+            fail_point!("backup.old-deleted");
         }
         Ok(())
     }

@@ -43,7 +43,11 @@ impl BackupFile {
     /// Puts the file on disk and gives it its name, which may have been another's until then; returns its length.
     pub fn finish(mut self) -> Result<u64, StoreError> {
         let parent = self.place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let finishing = self.file.sync().and_then(|()| fs::rename(&self.unfinished, &self.place));
+        let finishing = self.file.sync().and_then(|()| {
+            fail_point!("backup.file-synced");
+            fs::rename(&self.unfinished, &self.place)
+        });
+        fail_point!("backup.file-named");
         finishing.and_then(|()| sync_directory(parent)).map_err(|error| StoreError::file(&self.place, error))?;
         self.is_finished = true;
         Ok(self.file.length_bytes())

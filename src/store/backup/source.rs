@@ -77,6 +77,7 @@ impl BackupSource {
     /// Copies the database as it is at this moment into a file in `folder`.
     pub fn copy(&self, folder: &Path) -> Result<Scratch, StoreError> {
         let scratch = Scratch::create(folder)?;
+        fail_point!("backup.scratch-made");
         self.0.read(|connection| schema::copy_into(connection, &scratch.path))?;
         // Their files are not in the backup.
         schema::forget_uploads(&scratch.path)?;

@@ -29,14 +29,19 @@ pub struct Reply {
 impl Reply {
     /// Sends a request, and holds what comes against the description of the API.
     pub(super) async fn of(request: RequestBuilder) -> Self {
+        Self::try_of(request).await.unwrap()
+    }
+
+    /// The same of a server that may die meanwhile: then there is no whole reply.
+    pub async fn try_of(request: RequestBuilder) -> reqwest::Result<Self> {
         let (client, request) = request.build_split();
         let request = request.unwrap();
         let question = Question::of(&request);
-        let response = client.execute(request).await.unwrap();
+        let response = client.execute(request).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        let reply = Self { status, headers, body: response.bytes().await.unwrap().to_vec() };
+        let reply = Self { status, headers, body: response.bytes().await?.to_vec() };
         question.assert_answer(status, &reply.headers, Some(&reply.body));
-        reply
+        Ok(reply)
     }
 
     /// A header as text; empty if it is missing.
@@ -132,6 +137,11 @@ impl Operator {
         Self { anonymous: Anonymous::new(url), token }
     }
 
+    /// Where the server answers.
+    pub fn url(&self) -> &str {
+        &self.anonymous.url
+    }
+
     /// A request with the token that is not sent yet.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.anonymous.request(method, path).header(AUTHORIZATION, format!("Bearer token={}", self.token))
@@ -162,15 +172,19 @@ impl Operator {
     }
 
     /// Uploads a form made with [`form`].
-    pub async fn upload(&self, (boundary, body): (String, Vec<u8>)) -> Reply {
+    pub async fn upload(&self, form: (String, Vec<u8>)) -> Reply {
+        Reply::of(self.upload_request(form)).await
+    }
+
+    /// The upload of a form made with [`form`], not sent yet.
+    pub fn upload_request(&self, (boundary, body): (String, Vec<u8>)) -> RequestBuilder {
         let content_type = format!("multipart/form-data; boundary={boundary}");
-        Reply::of(self.request(Method::POST, "/api/v1/packages").header(CONTENT_TYPE, content_type).body(body)).await
+        self.request(Method::POST, "/api/v1/packages").header(CONTENT_TYPE, content_type).body(body)
     }
 
     /// Accepts a device that has asked to be let in.
     pub async fn accept(&self, device: &Device) {
-        let body = json!({ "mac_address": device.mac_address, "public_key": device.public_key_pem() });
-        assert_eq!(self.post("/api/v1/auth/register", body).await.ok(), json!({}));
+        assert_eq!(self.post("/api/v1/auth/register", device.registration()).await.ok(), json!({}));
     }
 
     /// A package for devices of type `dummy`; its identifier.
@@ -290,6 +304,11 @@ impl Device {
         json!({ "metadata": self.metadata, "public_key": self.public_key_pem(), "timestamp": 1_694_414_456 })
     }
 
+    /// What says of a registration that it is this device's.
+    pub fn registration(&self) -> Value {
+        json!({ "mac_address": self.mac_address, "public_key": self.public_key_pem() })
+    }
+
     /// Asks for a token, and keeps it.
     pub async fn authorize(&mut self) -> Reply {
         let reply = self.authorize_with(&self.authorization_body()).await;
@@ -308,10 +327,15 @@ impl Device {
 
     /// Sends these bytes with this signature, each time from another address.
     pub async fn send_authorization(&self, message: Vec<u8>, signature: &str) -> Reply {
+        Reply::of(self.request_authorization(message, signature)).await
+    }
+
+    /// The same, not sent yet.
+    pub fn request_authorization(&self, message: Vec<u8>, signature: &str) -> RequestBuilder {
         let anonymous = Anonymous::elsewhere(&self.anonymous.url);
         let request = anonymous.request(Method::POST, "/api/v1/auth/device");
         let request = request.header(CONTENT_TYPE, "application/json").header("X-RDFM-Device-Signature", signature);
-        Reply::of(request.body(message)).await
+        request.body(message)
     }
 
     /// A request with the device's token that is not sent yet.

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,14 @@ pub fn tender(folder: &Path) -> Command {
 
 /// Runs a command to its end.
 pub fn run<A: AsRef<OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = A>) -> Output {
-    let mut child = tender(folder).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut command = tender(folder);
+    command.args(arguments);
+    run_to_its_end(command)
+}
+
+/// Runs a command that was made with [`tender`] to its end.
+pub fn run_to_its_end(mut command: Command) -> Output {
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // A command that serves where it should refuse must not hold up the tests.
     let deadline = Instant::now() + PATIENCE;
     while child.try_wait().unwrap().is_none() {
@@ -75,7 +82,14 @@ impl ServerProcess {
     }
 
     /// Starts a command that serves, and waits until it does.
-    pub async fn launch(mut command: Command) -> Self {
+    pub async fn launch(command: Command) -> Self {
+        let (server, is_serving) = Self::launch_doubtful(command).await;
+        assert!(is_serving, "the server did not start: {:?}", server.log());
+        server
+    }
+
+    /// Starts a command that serves or ends, and waits until it does either; whether it serves.
+    pub async fn launch_doubtful(mut command: Command) -> (Self, bool) {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (stderr, lines) = (child.stderr.take().unwrap(), log.clone());
@@ -102,8 +116,10 @@ impl ServerProcess {
             log.iter().find_map(|line| told(line)).map(|[scheme, address]| format!("{scheme}://{address}"))
         };
         eventually("the server serves", || address().is_some() || server.child.try_wait().unwrap().is_some()).await;
-        server.url = address().unwrap_or_else(|| panic!("the server did not start: {:?}", server.log()));
-        server
+        let url = address();
+        let is_serving = url.is_some();
+        server.url = url.unwrap_or_default();
+        (server, is_serving)
     }
 
     /// What it has said so far.
@@ -117,13 +133,19 @@ impl ServerProcess {
         assert!(status.success());
     }
 
+    /// Waits until it has ended, in whatever way.
+    pub async fn status(&mut self) -> ExitStatus {
+        eventually("the server ends", || self.child.try_wait().unwrap().is_some()).await;
+        self.child.wait().unwrap()
+    }
+
     /// Waits until it has ended; its exit code. What it printed on stdout must be nothing.
     pub async fn ended(&mut self) -> Option<i32> {
-        eventually("the server ends", || self.child.try_wait().unwrap().is_some()).await;
+        let status = self.status().await;
         let mut stdout = String::new();
         self.child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
         assert_eq!(stdout, "");
-        self.child.wait().unwrap().code()
+        status.code()
     }
 
     /// SIGKILL: no line of the server's own runs any more.
@@ -171,8 +193,13 @@ impl Drop for ServerProcess {
 /// Makes a token that may do everything, as an administrator does on the machine.
 pub fn create_token(folder: &Path) -> String {
     let output = run(folder, ["token", "create", "--data-dir", "data", "--name", "tests", "--scope", "rdfm_admin_rw"]);
+    printed_token(&output)
+}
+
+/// The token that `tender token create` has printed.
+pub fn printed_token(output: &Output) -> String {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let stdout = String::from_utf8(output.stdout).unwrap();
+    let stdout = str::from_utf8(&output.stdout).unwrap();
     stdout.strip_suffix('\n').expect("one line").to_owned()
 }
 

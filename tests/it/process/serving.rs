@@ -252,3 +252,23 @@ async fn the_machines_own_zone_counts_unless_another_is_named() {
         assert!(server.log().contains(&format!("22:00-06:00 ({zone})")), "{}", server.log());
     }
 }
+
+#[tokio::test]
+async fn what_devices_report_is_written_at_an_orderly_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let token = create_token(folder.path());
+    let mut server = ServerProcess::start(folder.path()).await;
+    let mut device: Device = server.device("00:11:22:33:44:55");
+    device.authorize().await.error(401);
+    server.operator(&token).accept(&device).await;
+    device.authorize().await.ok();
+    device.report("rdfm.software.version", "v7");
+    assert_eq!(device.check().await.status, 204);
+    server.signal("TERM");
+    assert_eq!(server.ended().await, Some(0));
+
+    let server = ServerProcess::start(folder.path()).await;
+    let devices = server.operator(&token).get("/api/v1/devices").await.ok();
+    assert_eq!(devices[0]["metadata"]["rdfm.software.version"], "v7");
+    assert!(devices[0]["last_access"].is_string(), "{devices}");
+}

@@ -7,7 +7,6 @@ use reqwest::Body;
 use reqwest::Method;
 
 use super::{PIECE, append, begin, contents, finish, offset, request};
-use crate::harness::process::{ServerProcess, create_token};
 use crate::harness::{Operator, TestServer, eventually, sha256};
 
 #[tokio::test]
@@ -106,40 +105,6 @@ async fn a_long_piece_counts_while_it_is_on_its_way() {
     .await;
     assert!(!sending.is_finished());
     sending.abort();
-}
-
-#[tokio::test]
-async fn sudden_death_loses_nothing_that_was_acknowledged() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = contents(3_000_000);
-    let server = ServerProcess::start(folder.path()).await;
-    let token = create_token(folder.path());
-    let upload = begin(&server.operator(&token), file.len()).await;
-    let mut sent = 1_000_000;
-    append(&server.operator(&token), &upload, 0, &file[..sent]).await;
-    server.kill();
-    for _ in 0..2 {
-        let server = ServerProcess::start(folder.path()).await;
-        let operator = server.operator(&token);
-        assert_eq!(offset(&operator, &upload).await, sent);
-        // It dies while a piece is on its way.
-        let piece = file[sent..].to_vec();
-        let path = upload.clone();
-        let dying = tokio::spawn(async move { append(&operator, &path, sent, &piece).await.status });
-        server.kill();
-        // Whether it was answered before is a matter of luck.
-        if let Ok(204) = dying.await {
-            sent = file.len();
-        }
-    }
-    let server = ServerProcess::start(folder.path()).await;
-    let operator = server.operator(&token);
-    let on_disk = offset(&operator, &upload).await;
-    assert!(on_disk >= sent, "{on_disk} of {sent}");
-    if on_disk < file.len() {
-        assert_eq!(append(&operator, &upload, on_disk, &file[on_disk..]).await.status, 204);
-    }
-    assert_eq!(finish(&operator, &upload, &[]).await.ok()["sha256"], sha256(&file));
 }
 
 #[tokio::test]
