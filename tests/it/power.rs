@@ -4,6 +4,7 @@
 //! moment may leave, and a server is started on that: what was acknowledged is there, and nothing is there by half.
 
 mod disk;
+mod failures;
 mod faults;
 mod lab;
 mod log;

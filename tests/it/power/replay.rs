@@ -43,8 +43,8 @@ impl Cut {
     }
 }
 
-/// Power cuts at each moment, without those that leave the same as another one.
-fn cuts(lab: &Lab, records: &[Record], seed: u64) -> Vec<Cut> {
+/// Power cuts at each moment; `without_doubles`: without those that leave the same as another one, which takes long to find out.
+fn cuts(lab: &Lab, records: &[Record], seed: u64, without_doubles: bool) -> Vec<Cut> {
     let ends = acknowledgements(records);
     assert_eq!(ends.len(), lab.steps.len());
     let (mut random, mut known, mut cuts) = (Random::new(seed), HashSet::new(), Vec::new());
@@ -54,13 +54,15 @@ fn cuts(lab: &Lab, records: &[Record], seed: u64) -> Vec<Cut> {
         for luck in [Luck::None, Luck::All, Luck::Journal, Luck::Any, Luck::Any] {
             let cut = Cut { position, luck, seed: random.number(), acknowledged };
             let mut hasher = DefaultHasher::new();
-            // What is worth nothing makes no other cut.
-            (disk.after(luck, &mut Random::new(cut.seed)), acknowledged).hash(&mut hasher);
-            if known.insert(hasher.finish()) {
+            if without_doubles {
+                // What is worth nothing makes no other cut.
+                (disk.after(luck, &mut Random::new(cut.seed)), acknowledged).hash(&mut hasher);
+            }
+            if !without_doubles || known.insert(hasher.finish()) {
                 cuts.push(cut);
             }
         }
-        if let Some(record) = records.get(position) {
+        if let Some(record) = records.get(position).filter(|_| without_doubles) {
             disk.apply(record);
         }
     }
@@ -119,16 +121,21 @@ fn assert_is_complete(lab: &Lab, records: &[Record]) {
     }
 }
 
+/// What chance begins with.
+pub fn seed() -> u64 {
+    std::env::var("TENDER_POWER_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+}
+
 /// Tries power cuts: `revive` brings back what is there, and says what it finds.
 pub async fn survive<R: Future<Output = ()> + Send + 'static>(
     lab: &Lab,
     sample: Option<usize>,
     revive: impl Fn(Arc<Revival>) -> R,
 ) {
-    let seed = std::env::var("TENDER_POWER_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+    let seed = seed();
     let (begun, records) = (Instant::now(), log::read(&lab.log()));
     assert_is_complete(lab, &records);
-    let all = cuts(lab, &records, seed);
+    let all = cuts(lab, &records, seed, sample.is_none());
     let (count, calls) = (all.len(), records.len());
     let chosen = match sample {
         Some(size) => Random::new(seed).sample(all, size),
@@ -144,11 +151,9 @@ pub async fn survive<R: Future<Output = ()> + Send + 'static>(
             0 => Vec::new(),
             steps => lab.steps[steps - 1..].iter().take(2).cloned().collect(),
         };
-        let folder = tempfile::tempdir().unwrap();
         let place = places.clone().acquire_owned().await.unwrap();
-        disk::write_tree(&cut.tree(&disk), folder.path());
         let what = format!("power cut after call {} ({last}), {:?}, seed {}", cut.position, cut.luck, cut.seed);
-        let revival = Arc::new(Revival { folder, what, acknowledged: cut.acknowledged, allowed });
+        let revival = Arc::new(Revival::of(&cut.tree(&disk), what, cut.acknowledged, allowed));
         let reviving = revive(revival.clone());
         tasks.spawn(async move {
             let result = tokio::spawn(reviving).await;
@@ -176,6 +181,13 @@ pub struct Revival {
 }
 
 impl Revival {
+    /// A disk with this on it.
+    pub fn of(tree: &Tree, what: String, acknowledged: usize, allowed: Vec<(String, Observation)>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        disk::write_tree(tree, folder.path());
+        Self { folder, what, acknowledged, allowed }
+    }
+
     pub fn root(&self) -> &Path {
         self.folder.path()
     }
