@@ -48,13 +48,15 @@ enum Node {
 #[derive(Debug, Default, Clone)]
 struct FileState {
     durable: Vec<u8>,
+    /// What the program reads.
+    cached: Vec<u8>,
     pending: Vec<Change>,
 }
 
 #[derive(Debug, Clone)]
 struct Change {
     what: Bytes,
-    /// A sync that was to put it on disk has failed: none will do so later.
+    /// A sync that was to put it on disk has failed: the next one passes it over.
     is_lost: bool,
 }
 
@@ -120,26 +122,21 @@ impl Bytes {
 }
 
 impl FileState {
-    fn now(&self) -> Vec<u8> {
-        let mut contents = self.durable.clone();
-        self.pending.iter().for_each(|change| change.what.apply(&mut contents));
-        contents
+    fn change(&mut self, what: Bytes) {
+        what.apply(&mut self.cached);
+        self.pending.push(Change { what, is_lost: false });
     }
 
     fn sync(&mut self) {
-        for change in std::mem::take(&mut self.pending) {
-            if change.is_lost {
-                self.pending.push(change);
-            } else {
-                change.what.apply(&mut self.durable);
-            }
+        for change in self.pending.drain(..).filter(|change| !change.is_lost) {
+            change.what.apply(&mut self.durable);
         }
     }
 
     fn after(&self, luck: Luck, random: &mut Random) -> Vec<u8> {
         match luck {
             Luck::None => self.durable.clone(),
-            Luck::All => self.now(),
+            Luck::All => self.cached.clone(),
             Luck::Journal | Luck::Any => {
                 let mut contents = self.durable.clone();
                 self.pending.iter().for_each(|change| change.what.apply_partly(&mut contents, random));
@@ -190,7 +187,7 @@ impl Disk {
                 }
                 Some(durable) => {
                     let inode = std::os::unix::fs::MetadataExt::ino(&path.metadata().unwrap());
-                    disk.files.push(FileState { durable, pending: Vec::new() });
+                    disk.files.push(FileState { cached: durable.clone(), durable, pending: Vec::new() });
                     let file = disk.files.len() - 1;
                     disk.by_inode.insert(inode, file);
                     disk.add(&path, Node::File(file));
@@ -309,7 +306,7 @@ impl Disk {
     }
 
     fn change(&mut self, record: &Record, what: Bytes) {
-        self.file(record).pending.push(Change { what, is_lost: false });
+        self.file(record).change(what);
     }
 
     fn file(&mut self, record: &Record) -> &mut FileState {

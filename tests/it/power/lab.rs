@@ -159,23 +159,22 @@ impl Lab {
 
 /// Looks at a data folder with which nobody works at the moment.
 pub fn observe(data: &Path) -> Observation {
-    let mut seen = Observation::new();
+    let (mut seen, mut rows) = (Observation::new(), BTreeSet::new());
     if let Some(database) = copy_of_database(data) {
         for table in TABLES {
-            let rows = rows(&database.1, table).unwrap_or_default();
-            seen.insert(table.to_owned(), rows);
+            seen.insert(table.to_owned(), rows_in(&database.1, table).unwrap_or_default());
         }
+        rows = names_of_packages(&database.1);
         uploads(&database.1, data, &mut seen);
     }
     let name = |path: &Path| path.strip_prefix(data).unwrap().display().to_string();
     for (path, contents) in if data.exists() { disk::read_tree(data) } else { disk::Tree::new() } {
         let (path, Some(contents)) = (data.join(path), contents) else { continue };
-        let is_seen = ["secrets", "packages", "snapshots"].iter().any(|kind| path.starts_with(data.join(kind)));
-        // Made at random until one was acknowledged; a server that finds another's does not start.
-        let is_passing = path.ends_with("packages/.tender")
-            || path.extension().is_some_and(|end| end == "part")
-            || [".uploads", ".resumable"].iter().any(|folder| path.starts_with(data.join("packages").join(folder)));
-        if is_seen && !is_passing {
+        let is_seen = ["secrets", "snapshots"].iter().any(|kind| path.starts_with(data.join(kind)));
+        // A file without a row is cleared away at the next start.
+        let is_package = path.file_name().is_some_and(|name| rows.contains(name.to_str().unwrap()));
+        let is_passing = path.extension().is_some_and(|end| end == "part");
+        if (is_seen || is_package) && !is_passing {
             seen.entry("files".to_owned()).or_default().insert(format!("{} {}", name(&path), sha256(&contents)));
         }
     }
@@ -206,7 +205,13 @@ fn copy_of_database(data: &Path) -> Option<(TempDir, Connection)> {
     Some((copy, connection))
 }
 
-fn rows(connection: &Connection, table: &str) -> rusqlite::Result<BTreeSet<String>> {
+/// The names of the files that have a row.
+fn names_of_packages(database: &Connection) -> BTreeSet<String> {
+    let Ok(mut statement) = database.prepare("SELECT uuid FROM packages") else { return BTreeSet::new() };
+    statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+}
+
+fn rows_in(connection: &Connection, table: &str) -> rusqlite::Result<BTreeSet<String>> {
     let sql = match table {
         // What devices report may be lost, and when somebody was seen.
         "device_rows" => "SELECT id, mac_address, name, public_key, group_id FROM devices".to_owned(),
