@@ -1,5 +1,6 @@
 //! Disks that fail at any call: whoever asked is told so or has what was asked for, nothing is spoiled, and the server goes on.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,7 +10,7 @@ use serde_json::json;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-use super::disk::{self, Luck, Tree};
+use super::disk::{self, Disk, Luck, Tree};
 use super::faults::Fault;
 use super::lab::{Lab, Observation, observe};
 use super::log::{self, Call};
@@ -295,6 +296,11 @@ impl Trial {
     async fn revive(&self, lab: &Lab, luck: Luck, expected: Option<&Observation>, token: &str) {
         let mut disk = lab.fresh();
         log::read(&lab.log()).iter().for_each(|record| disk.apply(record));
+        self.revive_from(&disk, luck, expected, token).await;
+    }
+
+    /// The power goes from this disk.
+    async fn revive_from(&self, disk: &Disk, luck: Luck, expected: Option<&Observation>, token: &str) {
         let tree = disk.after(luck, &mut Random::new(self.seed));
         let allowed = expected.map(|seen| ("all that was acknowledged".to_owned(), seen.clone()));
         let what = format!("{self:?}, then {luck:?}");
@@ -361,4 +367,37 @@ async fn a_disk_that_fails_at_a_call_spoils_nothing() {
 #[ignore = "has every call fail in every way, which takes minutes"]
 async fn a_disk_that_fails_at_any_call_spoils_nothing() {
     try_all(None).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_of_which_nobody_knows_whether_it_is_on_disk_keeps_its_file() {
+    let site = Site::new().await;
+    for act in [Act::Publish, Act::Finish] {
+        let lab = site.lab().await;
+        let server = lab.serve().await;
+        let fault =
+            Fault { calls: &[Call::Sync], first: 1, goes_on: true, error: Errno::IO, is_partial: false, path: "-wal" };
+        lab.faults().set(&fault);
+        let (trial, begun) = (Trial { act, fault, seed: replay::seed() }, log::read(&lab.log()).len());
+        site.act(act, &server).await.error(503);
+        let (records, mut disk, mut is_in_doubt) = (log::read(&lab.log()), lab.fresh(), false);
+        for (position, record) in records.iter().enumerate() {
+            disk.apply(record);
+            is_in_doubt |= position >= begun && record.call == Call::LostSync;
+            if is_in_doubt && record.call != Call::Socket {
+                // The commit is in the journal, as far as whoever opens it now can tell.
+                trial.revive_from(&disk, Luck::All, None, &site.token).await;
+            }
+        }
+        assert!(is_in_doubt);
+        // Then the disk works again, and what was refused is decided by the next commit: it did not happen.
+        lab.faults().clear();
+        server.operator(&site.token).post("/api/v1/groups", json!({})).await.ok();
+        let is_gone = || {
+            let now = disk::read_tree(&lab.root().join("data/packages"));
+            let is_new = |path: &PathBuf| !site.tree.contains_key(&Path::new("data/packages").join(path));
+            now.iter().all(|(path, contents)| contents.is_none() || !is_new(path))
+        };
+        crate::harness::eventually("what was refused is cleared away", is_gone).await;
+    }
 }
