@@ -3,6 +3,8 @@
 //! The program runs with a shim (`shim.c`) that writes its calls down. From what it has written, `disk` makes what a power cut at any
 //! moment may leave, and a server is started on that: what was acknowledged is there, and nothing is there by half.
 
+mod commands;
+mod descriptors;
 mod disk;
 mod failures;
 mod faults;

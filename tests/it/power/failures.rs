@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 
 use super::disk::{self, Disk, Luck, Tree};
 use super::faults::Fault;
-use super::lab::{Lab, Observation, observe};
+use super::lab::{Lab, Observation, claim_code, observe};
 use super::log::{self, Call};
 use super::random::Random;
 use super::replay::{self, Revival};
@@ -21,7 +21,7 @@ use crate::harness::{Browser, Device, Operator, PASSWORD, Reply, contents, form,
 use crate::uploads;
 
 /// How many failures the usual test run tries.
-const SAMPLE: usize = 60;
+const SAMPLE: usize = 14;
 /// How many are tried at once.
 const AT_ONCE: usize = 4;
 
@@ -187,8 +187,7 @@ impl Site {
                 operator.post("/api/v1/auth/register", body).await
             }
             Act::Claim => {
-                let log = server.log();
-                let code = log.lines().find_map(|line| line.split_once("#claim=")).expect("a code").1.trim().to_owned();
+                let code = claim_code(server).await;
                 Browser::new(&server.url).claim(&code, "anna", PASSWORD).await
             }
             Act::Download => operator.get(&self.address).await,

@@ -15,7 +15,7 @@ use super::disk::{self, Disk};
 use super::faults::Faults;
 use super::log;
 use crate::harness::process::{ServerProcess, tender};
-use crate::harness::sha256;
+use crate::harness::{eventually, sha256};
 
 const SHIM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/power/shim.c");
 /// What a person or a program would miss; what the server writes for itself is not among it.
@@ -155,6 +155,13 @@ impl Lab {
         log::mark(&self.log(), self.steps.len());
         self.steps.push((name.to_owned(), observe(&self.root().join("data"))));
     }
+}
+
+/// The code that the server prints after it has begun to serve.
+pub async fn claim_code(server: &ServerProcess) -> String {
+    let code = || Some(server.log().lines().find_map(|line| line.split_once("#claim="))?.1.trim().to_owned());
+    eventually("a code is printed", || code().is_some()).await;
+    code().unwrap_or_default()
 }
 
 /// Looks at a data folder with which nobody works at the moment.

@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::disk::{self, Disk, Luck, Tree};
-use super::lab::{Lab, Observation, observe, with_shim};
+use super::lab::{Lab, Observation, claim_code, observe, with_shim};
 use super::log::{self, Call, Record};
 use super::random::Random;
 use crate::harness::process::{ServerProcess, run, tender};
@@ -20,7 +20,7 @@ use crate::harness::{Browser, Operator, PASSWORD, sha256};
 use crate::uploads;
 
 /// How many power cuts the usual test run tries of each story.
-const SAMPLE: usize = 70;
+const SAMPLE: usize = 40;
 /// How many are tried at once.
 const AT_ONCE: usize = 4;
 
@@ -279,8 +279,7 @@ async fn life() -> (Lab, String) {
     lab.acknowledged("a token was made");
     let server = lab.serve().await;
     lab.acknowledged("the server was started");
-    let log = server.log();
-    let code = log.lines().find_map(|line| line.split_once("#claim=")).expect("a code").1.trim().to_owned();
+    let code = claim_code(&server).await;
     Browser::new(&server.url).claim(&code, "anna", PASSWORD).await.ok();
     lab.acknowledged("the server was claimed");
     let operator = server.operator(&token);

@@ -200,6 +200,12 @@ int openat64(int directory, const char *path, int flags, ...) {
     return do_open(open_by_openat, directory, path, flags | O_LARGEFILE, mode);
 }
 
+/* Somebody is told something, and the log has it before he knows: what he does then comes after it. */
+static void tell(void) {
+    enter();
+    note(SOCKET, 0, 0, NULL, NULL, NULL, 0);
+}
+
 /* What writes to a socket tells somebody something. */
 static int is_socket(int file) {
     struct stat about;
@@ -220,12 +226,9 @@ static ssize_t do_write(int file, const void *bytes, size_t count, off_t offset)
     char path[PATH_MAX];
     if (!is_ours(file, path)) {
         int tells = is_socket(file);
-        if (tells) enter();
+        if (tells) tell();
         ssize_t written = offset < 0 ? syscall(SYS_write, file, bytes, count) : write_at(file, bytes, count, offset);
-        if (tells) {
-            if (written > 0) note(SOCKET, 0, 0, NULL, NULL, NULL, 0);
-            leave();
-        }
+        if (tells) leave();
         return written;
     }
     enter();
@@ -255,27 +258,22 @@ ssize_t writev(int file, const struct iovec *pieces, int count) {
     for (int piece = 0; is_ours(file, path) && piece < count; piece++)
         if (pieces[piece].iov_len) return do_write(file, pieces[piece].iov_base, pieces[piece].iov_len, -1);
     int tells = is_socket(file);
-    if (tells) enter();
+    if (tells) tell();
     ssize_t written = syscall(SYS_writev, file, pieces, count);
-    if (tells) {
-        if (written > 0) note(SOCKET, 0, 0, NULL, NULL, NULL, 0);
-        leave();
-    }
+    if (tells) leave();
     return written;
 }
 
 ssize_t send(int socket, const void *bytes, size_t count, int flags) {
-    enter();
+    tell();
     ssize_t written = syscall(SYS_sendto, socket, bytes, count, flags, NULL, 0);
-    if (written > 0) note(SOCKET, 0, 0, NULL, NULL, NULL, 0);
     leave();
     return written;
 }
 
 ssize_t sendmsg(int socket, const struct msghdr *message, int flags) {
-    enter();
+    tell();
     ssize_t written = syscall(SYS_sendmsg, socket, message, flags);
-    if (written > 0) note(SOCKET, 0, 0, NULL, NULL, NULL, 0);
     leave();
     return written;
 }
