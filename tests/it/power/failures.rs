@@ -240,7 +240,7 @@ impl Trial {
         let reply = site.act(self.act, &server).await;
         let has_failed = lab.faults().failed() > 0;
         lab.faults().clear();
-        self.judge(&reply, has_failed, &server);
+        self.judge(&reply, has_failed);
         let data = lab.root().join("data");
         if reply.status >= 400 {
             let doubtful = self.fault.calls.contains(&Call::Sync);
@@ -260,7 +260,7 @@ impl Trial {
     }
 
     /// The answer is the one that was asked for, or says what is wrong.
-    fn judge(&self, reply: &Reply, has_failed: bool, server: &ServerProcess) {
+    fn judge(&self, reply: &Reply, has_failed: bool) {
         if reply.status < 400 {
             return;
         }
