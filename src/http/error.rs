@@ -23,6 +23,9 @@ use crate::usecase::room::Refusal;
 /// How clients of the authorization server authenticate (RFC 7617, section 2).
 const CLIENT_CHALLENGE: &str = "Basic realm=\"tender\", charset=\"UTF-8\"";
 
+/// After which time some connections will have ended.
+const DESCRIPTORS_WAIT: Duration = Duration::from_secs(1);
+
 /// An answer that is not the one asked for. The texts are one clear sentence for the client.
 #[derive(Debug)]
 pub enum ApiError {
@@ -64,6 +67,8 @@ pub enum ApiError {
     ChecksumMismatch,
     /// 503: what is asked for needs the disk, which takes no writes.
     ReadOnly(StoreError),
+    /// 503: the disk failed at a file.
+    DiskFails(StoreError),
     /// 503: the packages are not there.
     PackagesAway(StoreError),
     /// 503: too much goes on at the moment; again after so long.
@@ -101,7 +106,9 @@ impl ApiError {
             Self::OAuth(error) if error.is_about_the_client() => StatusCode::UNAUTHORIZED,
             Self::OAuth(_) => StatusCode::BAD_REQUEST,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::ReadOnly(_) | Self::PackagesAway(_) | Self::Busy(..) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ReadOnly(_) | Self::DiskFails(_) | Self::PackagesAway(_) | Self::Busy(..) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::InsufficientStorage(_) | Self::DiskFull(_) => StatusCode::INSUFFICIENT_STORAGE,
         }
     }
@@ -132,6 +139,7 @@ impl ApiError {
             Self::ReadOnly(_) => {
                 "the server's disk cannot be written to: its log says why; devices still get their updates".to_owned()
             }
+            Self::DiskFails(_) => "the server's disk fails: its log says where".to_owned(),
             Self::PackagesAway(_) => {
                 "the server's package folder is not there: its file system must be mounted again".to_owned()
             }
@@ -158,7 +166,9 @@ impl ApiError {
     pub fn cause(&self) -> Option<String> {
         match self {
             Self::Internal(error) => Some(chain(&**error)),
-            Self::DiskFull(error) | Self::ReadOnly(error) | Self::PackagesAway(error) => Some(error.to_string()),
+            Self::DiskFull(error) | Self::ReadOnly(error) | Self::DiskFails(error) | Self::PackagesAway(error) => {
+                Some(error.to_string())
+            }
             _ => None,
         }
     }
@@ -219,6 +229,12 @@ impl From<StoreError> for ApiError {
         }
         if error.is_read_only() {
             return Self::ReadOnly(error);
+        }
+        if error.is_disk_failure() {
+            return Self::DiskFails(error);
+        }
+        if error.is_out_of_descriptors() {
+            return Self::Busy("the server has as many files open as it may", DESCRIPTORS_WAIT);
         }
         if let StoreError::PackagesAway(_) = error {
             return Self::PackagesAway(error);

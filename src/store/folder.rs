@@ -221,9 +221,21 @@ pub(super) fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.into()
 }
 
-/// Makes a directory, and those above it, that only its owner may enter.
+/// Makes a directory, and those above it, that only its owner may enter. Power loss does not undo it.
 pub(super) fn create_private_directory(path: &Path) -> Result<(), StoreError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|error| StoreError::file(path, error))
+    let is_missing = |path: &&Path| !path.as_os_str().is_empty() && !path.exists();
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    let failed = |error| StoreError::file(path, error);
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match sync_directory(parent) {
+            // A parent that we may pass but not read cannot be synced; whoever made it so has us make no folders there.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+            synced => synced.map_err(failed)?,
+        }
+    }
+    Ok(())
 }
 
 /// Options for a file that only its owner may read and write.

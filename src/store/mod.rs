@@ -50,6 +50,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use rustix::io::Errno;
 
 pub use activity::InFlight;
 pub use blobs::{
@@ -131,6 +132,17 @@ impl StoreError {
             Self::File { error, .. } => error.kind() == io::ErrorKind::ReadOnlyFilesystem,
             _ => false,
         }
+    }
+
+    /// Whether the disk itself has failed.
+    pub fn is_disk_failure(&self) -> bool {
+        matches!(self, Self::File { error, .. } if Errno::from_io_error(error) == Some(Errno::IO))
+    }
+
+    /// Whether this process has as many files open as it may: connections are among them, and some will end.
+    pub fn is_out_of_descriptors(&self) -> bool {
+        let Self::File { error, .. } = self else { return false };
+        matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE))
     }
 
     /// Whether the files are there and may not be used by whoever runs this, or something else is in their place.

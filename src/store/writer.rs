@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, ffi};
 use tokio::sync::{mpsc, oneshot};
 
 use super::StoreError;
@@ -186,11 +186,13 @@ impl Writer {
         thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || {
-                run(&connection, receiver, &clock, &followers, &noted);
+                let in_doubt = run(&connection, receiver, &clock, &followers, &noted);
                 // Readers are still open, so closing does not do it: whoever copies the database now has all of it.
                 if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
                     tracing::warn!(%error, "the journal was not written back into the database; the next start will");
                 }
+                // The next start sees what has become of it.
+                std::mem::forget(in_doubt);
                 if let Err((_, error)) = connection.close() {
                     tracing::error!(%error, "closing the database failed");
                 }
@@ -254,24 +256,45 @@ impl Writer {
     }
 }
 
+/// What waited for commits of which nobody knows whether they are on disk: a restart might find them, so their files stay. The
+/// next commit takes their place in the journal, and then they have not happened.
+#[derive(Default)]
+struct InDoubt(Vec<AfterCommit>);
+
 fn run(
     connection: &Connection,
     mut jobs: mpsc::Receiver<Job>,
     clock: &Clock,
     followers: &Followers,
     health: &WriteHealth,
-) {
+) -> InDoubt {
+    let mut in_doubt = InDoubt::default();
     while let Some(first) = jobs.blocking_recv() {
         let mut batch = vec![first];
         while batch.len() < BATCH {
             let Ok(job) = jobs.try_recv() else { break };
             batch.push(job);
         }
-        run_batch(connection, batch, clock.now(), followers, health);
+        run_batch(connection, batch, clock.now(), followers, health, &mut in_doubt);
     }
+    in_doubt
 }
 
-fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, followers: &Followers, health: &WriteHealth) {
+/// Whether a commit that failed with this may be on disk all the same: all of it was written, and putting it on disk failed.
+fn leaves_doubt(error: &StoreError) -> bool {
+    let StoreError::Database(error) = error else { return false };
+    let code = error.sqlite_error().map_or(0, |error| error.extended_code);
+    [ffi::SQLITE_IOERR_FSYNC, ffi::SQLITE_IOERR_DIR_FSYNC].contains(&code)
+}
+
+fn run_batch(
+    connection: &Connection,
+    batch: Vec<Job>,
+    now: Timestamp,
+    followers: &Followers,
+    health: &WriteHealth,
+    in_doubt: &mut InDoubt,
+) {
     health.counts.batches.add_one();
     health.counts.writes.add(batch.len() as u64);
     if let Err(error) = connection.execute_batch("BEGIN IMMEDIATE") {
@@ -284,7 +307,7 @@ fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, followers
         return;
     }
     fail_point!("write.begun");
-    let tx = WriteTx::new(connection, now, followers);
+    let (tx, changes_before) = (WriteTx::new(connection, now, followers), connection.total_changes());
     let completions: Vec<_> = batch.into_iter().filter_map(|job| run_job(&tx, job)).collect();
     fail_point!("write.applied");
     let commit = if connection.is_autocommit() {
@@ -301,9 +324,17 @@ fn run_batch(connection: &Connection, batch: Vec<Job>, now: Timestamp, followers
         tracing::error!(%error, writes = completions.len(), "a commit failed; its writes are refused");
         // After some errors SQLite has rolled back by itself, and says so to this.
         let _ = connection.execute_batch("ROLLBACK");
-        // What waited for the commit is undone before anybody hears of the failure.
-        drop(after_commit);
+        if leaves_doubt(error) {
+            in_doubt.0.extend(after_commit);
+        } else {
+            // What waited for the commit is undone before anybody hears of the failure.
+            drop(after_commit);
+        }
     } else {
+        // A commit of nothing writes nothing.
+        if connection.total_changes() > changes_before {
+            in_doubt.0.clear();
+        }
         health.counts.commits.add_one();
         fail_point!("write.committed");
         for work in after_commit {
@@ -382,7 +413,7 @@ mod tests {
         let health = WriteHealth::default();
         let events = Arc::new(Events::new(0, clock.now()));
         let followers = Followers { generations: Arc::default(), events };
-        run_batch(&connection, jobs, clock.now(), &followers, &health);
+        run_batch(&connection, jobs, clock.now(), &followers, &health, &mut InDoubt::default());
         assert!(health.failing_since().is_some());
 
         for (statement, mut answer) in statements.into_iter().zip(answers) {
@@ -392,7 +423,7 @@ mod tests {
         assert_eq!(rows(), 0);
 
         let (next, mut answer) = job("INSERT INTO notes VALUES ('next')");
-        run_batch(&connection, vec![next], clock.now(), &followers, &health);
+        run_batch(&connection, vec![next], clock.now(), &followers, &health, &mut InDoubt::default());
         assert_eq!(health.failing_since(), None);
         answer.try_recv().unwrap().unwrap();
         assert_eq!(rows(), 1);

@@ -29,6 +29,7 @@ mod moving_in;
 mod oauth;
 mod openapi;
 mod packages;
+mod power;
 mod process;
 mod readme;
 mod registrations;
