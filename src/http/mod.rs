@@ -72,11 +72,11 @@ pub use management::bundles::BundleReply;
 pub use management::decision::DecisionReply;
 pub use management::events::EventStreams;
 pub use management::status::StatusReply;
-pub use management::{tus, upload};
 use management::{
     admissions, attempts, audit, bundles, decision, device_changes, devices, events, fleet, group_overview, groups,
     metrics, package_overview, packages, preview, registrations, rollouts, session, status, uploads, webhooks,
 };
+pub use management::{tus, upload};
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
 pub use range::{ByteRange, RangeRequest};

@@ -44,8 +44,12 @@ pub fn artifact_parts(input: &[u8]) {
         manifest += &format!("{}  {name}\n", hex(&Sha256::digest(contents)));
     }
     manifest += &String::from_utf8_lossy(more);
-    let files =
-        [("version", &version[..]), ("manifest", manifest.as_bytes()), (header_name, &header), (&data_name, &data_file)];
+    let files = [
+        ("version", &version[..]),
+        ("manifest", manifest.as_bytes()),
+        (header_name, &header),
+        (&data_name, &data_file),
+    ];
     let package = tar(&files);
     let (_, examined, is_artifact) = judge(|| Cursor::new(&package));
     assert!(is_artifact, "it begins as one");

@@ -14,8 +14,11 @@ use super::pieces::Pieces;
 use super::{assert_sentence, block_on};
 
 /// RFC 8410, section 10.3.
-pub(super) const SIGNER: &str =
-    "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC\n-----END PRIVATE KEY-----\n";
+pub(super) const SIGNER: &str = "\
+-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC
+-----END PRIVATE KEY-----
+";
 /// What comes between two parts of an input.
 const SEPARATOR: u8 = 0xff;
 const MOST_PACKAGES: usize = 6;

@@ -50,7 +50,11 @@ pub fn multipart(input: &[u8]) {
 }
 
 /// What becomes of a form: hash, length and fields of what was received, or the refusal.
-fn receive<'a>(api: &Api, content_type: &HeaderValue, pieces: impl Iterator<Item = &'a [u8]>) -> Result<String, String> {
+fn receive<'a>(
+    api: &Api,
+    content_type: &HeaderValue,
+    pieces: impl Iterator<Item = &'a [u8]>,
+) -> Result<String, String> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, content_type.clone());
     let pieces: Vec<Result<Bytes, warp::Error>> = pieces.map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();

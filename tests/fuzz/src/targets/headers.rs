@@ -53,7 +53,9 @@ fn by_the_rfc(text: &str, length: u64) -> Option<Option<(u64, u64)>> {
     };
     let last = last.min(length.saturating_sub(1));
     let is_there = first < length;
-    Some(is_there.then(|| [first, last].map(|offset| u64::try_from(offset).expect("it is in the file"))).map(Into::into))
+    Some(
+        is_there.then(|| [first, last].map(|offset| u64::try_from(offset).expect("it is in the file"))).map(Into::into),
+    )
 }
 
 /// The headers of a resumable upload, one on each line.

@@ -106,8 +106,7 @@ pub fn token(input: &[u8]) {
     let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     let seal = URL_SAFE_NO_PAD.encode(hmac.chain_update(&signed).finalize().into_bytes());
     let token = format!("{signed}.{seal}");
-    let (device, access) =
-        (device_token::verify(&keys, &token, NOW), access_token::verify(&keys, &token, NOW, NOW));
+    let (device, access) = (device_token::verify(&keys, &token, NOW), access_token::verify(&keys, &token, NOW, NOW));
     assert!(device.is_none() || is_device, "a token of another kind");
     assert!(access.is_none() || !is_device, "a token of another kind");
     if device.is_none() && access.is_none() {
@@ -130,7 +129,10 @@ pub fn token(input: &[u8]) {
         assert_eq!(again.mac_address, holder.mac_address);
     }
     if let Some(access) = access {
-        assert_eq!((&claims["sub"], &claims["jti"]), (&Value::from(access.name.clone()), &Value::from(access.id.clone())));
+        assert_eq!(
+            (&claims["sub"], &claims["jti"]),
+            (&Value::from(access.name.clone()), &Value::from(access.id.clone()))
+        );
         assert!(access.expires.is_none_or(|expires| NOW < expires));
         assert_eq!(Scopes::parse(&access.scopes.to_string()).as_ref(), Ok(&access.scopes));
         let ours = access.sign(&keys).expect("it can be written");
