@@ -1,5 +1,6 @@
 //! Keys, signatures and tokens.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use base64::Engine;
@@ -62,7 +63,9 @@ fn armored(label: &str, der: &[u8]) -> String {
 
 /// A signature and a message, as differences from good ones: only no difference is good.
 pub fn signature(input: &[u8]) {
-    let key = PublicKey::from_pem(PUBLIC_KEY).expect("it is a key");
+    static KEY: LazyLock<PublicKey> = LazyLock::new(|| PublicKey::from_pem(PUBLIC_KEY).expect("it is a key"));
+    static SIGNER: LazyLock<BundleSigner> =
+        LazyLock::new(|| BundleSigner::from_pem(super::bundle::SIGNER).expect("it is a key"));
     let good = STANDARD.decode(SIGNATURE).expect("it is base64");
     let with = |good: &[u8], differences: &[u8]| -> Vec<u8> {
         let length = good.len().max(differences.len());
@@ -73,13 +76,12 @@ pub fn signature(input: &[u8]) {
     let (of_message, of_signature) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let (message, given) = (with(MESSAGE, of_message), with(&good, of_signature));
     let is_good = message == MESSAGE && given == good;
-    assert_eq!(key.verify(&message, &given).is_ok(), is_good);
+    assert_eq!(KEY.verify(&message, &given).is_ok(), is_good);
 
-    let signer = BundleSigner::from_pem(super::bundle::SIGNER).expect("it is a key");
-    let good = signer.sign(MESSAGE);
+    let good = SIGNER.sign(MESSAGE);
     let given = with(&good, of_signature);
     let is_good = message == MESSAGE && given == good;
-    assert_eq!(is_signed_by(signer.public(), &message, &given), is_good);
+    assert_eq!(is_signed_by(SIGNER.public(), &message, &given), is_good);
 }
 
 /// A token or the query of a download's address, whole; or the header and the claims of a token, which is signed rightly here.
