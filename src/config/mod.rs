@@ -24,7 +24,7 @@ use tracing_subscriber::filter::Targets;
 use crate::auth::Secret;
 use crate::domain::downloads::DownloadLimits;
 use crate::domain::fleet::DEFAULT_SILENT_AFTER;
-use crate::domain::{AuditRetention, ByteSize, DownloadUrls, LocalHours, ScrubPlan, StorageLimits};
+use crate::domain::{AuditRetention, ByteSize, DownloadUrls, Invalid, LocalHours, ScrubPlan, StorageLimits};
 pub use address::{AddressOptions, host_and_port};
 use address::{DEFAULT_HOST, DEFAULT_PORT};
 pub use backups::{BackupConfig, BackupOptions, backup_passphrase};
@@ -60,7 +60,7 @@ const DEFAULT_LOG: &str = "info";
 pub struct ConfigError(String);
 
 fn refuse<T>(sentence: impl Into<String>) -> Result<T, ConfigError> {
-    Err(ConfigError(sentence.into()))
+    Err(ConfigError(Invalid::new(sentence.into()).to_string()))
 }
 
 /// Where everything is kept.
@@ -549,6 +549,8 @@ mod tests {
             "max_downloads = 513",
             "max_connections = 10\nmax_downloads = 6",
             "log = \"loud=very\"",
+            "log = \"\\nloud\"",
+            "silent_after = \"1\\n\"",
             "listen = ",
         ];
         for text in refused {

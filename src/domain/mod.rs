@@ -66,8 +66,34 @@ use std::borrow::Cow;
 pub struct Invalid(Cow<'static, str>);
 
 impl Invalid {
-    /// Takes the sentence that the sender will read.
+    /// Takes the sentence that the sender will read. Whatever it repeats of what was sent, it stays on one line.
     pub fn new(sentence: impl Into<Cow<'static, str>>) -> Self {
-        Self(sentence.into())
+        let sentence = sentence.into();
+        Self(if sentence.contains(char::is_control) { on_one_line(&sentence).into() } else { sentence })
+    }
+}
+
+/// The text with escapes, such as `\n`, in place of its control characters.
+fn on_one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_control() {
+            line.extend(character.escape_default());
+        } else {
+            line.push(character);
+        }
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_stays_on_one_line_whatever_it_repeats() {
+        let refused = "4\nMiB\u{1b}".parse::<ByteSize>().unwrap_err().to_string();
+        assert_eq!(refused, "\"4\\nMiB\\u{1b}\" is not a size, such as 4MiB, 500kB or 1024");
+        assert_eq!(Invalid::new("größer").to_string(), "größer");
     }
 }

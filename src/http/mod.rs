@@ -59,10 +59,12 @@ use crate::usecase::room::Room;
 use crate::usecase::schedule_backups::BackupSchedule;
 use crate::usecase::survey_fleet::FleetSurvey;
 use crate::usecase::track_progress::Tracker;
-pub use device::download::{Downloads, OpenPackage};
+pub use body::RequestBody;
+pub use device::download::{Downloads, OpenPackage, StoredName};
 use device::{auth, download, update};
-pub use endpoint::RouteSummary;
+pub use endpoint::{PathParameter, RouteSummary};
 use endpoint::{Resource, Route, any_of, at, on};
+pub use error::ApiError;
 pub use guard::Audience;
 use guard::{Change, DeviceOnly, Downloading, InSession, Management, OwnUploads, Public, Uploading};
 pub use host::Addresses;
@@ -72,10 +74,12 @@ pub use management::events::EventStreams;
 pub use management::status::StatusReply;
 use management::{
     admissions, attempts, audit, bundles, decision, device_changes, devices, events, fleet, group_overview, groups,
-    metrics, package_overview, packages, preview, registrations, rollouts, session, status, tus, uploads, webhooks,
+    metrics, package_overview, packages, preview, registrations, rollouts, session, status, uploads, webhooks,
 };
+pub use management::{tus, upload};
 use oauth::client::ClientOnly;
 use oauth::{introspection, metadata, revocation, token};
+pub use range::{ByteRange, RangeRequest};
 pub use traffic::Traffic;
 
 /// What handlers work with.

@@ -17,6 +17,7 @@ mod devices;
 mod downloads;
 mod events;
 mod fleet;
+mod fuzzing;
 mod groups;
 mod harness;
 mod hostile;

@@ -21,7 +21,7 @@ pub mod rollouts;
 pub mod session;
 pub mod status;
 pub mod tus;
-mod upload;
+pub mod upload;
 pub mod uploads;
 pub mod webhooks;
 

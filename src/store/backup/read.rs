@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use super::frame::{Frame, Framed, padding, tail};
 use super::{Contents, Entry, EntryName, FORMAT, Header};
-use crate::domain::Sha256Digest;
+use crate::domain::{Invalid, Sha256Digest};
 use crate::store::{StoreError, latest_version};
 
 /// How much is read at once.
@@ -52,7 +52,10 @@ impl BackupError {
             io::ErrorKind::InvalidData
             | io::ErrorKind::UnexpectedEof
             | io::ErrorKind::InvalidInput
-            | io::ErrorKind::Other => Self::Damaged(error.to_string()),
+            | io::ErrorKind::Other => {
+                // It repeats names that are in the archive.
+                Self::Damaged(Invalid::new(error.to_string()).to_string())
+            }
             _ => Self::Input(error),
         }
     }
@@ -200,4 +203,39 @@ fn read_small<R: Read>(entry: &mut tar::Entry<'_, R>, limit_bytes: u64) -> Resul
     let mut text = Vec::new();
     entry.read_to_end(&mut text).map_err(BackupError::of_archive)?;
     if text.len() as u64 == length_bytes { Ok(text) } else { Err(BackupError::damaged("its end is missing")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Sink for Nothing {
+        fn open(&mut self, _: &EntryName, _: u64) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn write(&mut self, _: &[u8]) -> Result<(), StoreError> {
+            Ok(())
+        }
+
+        fn close(&mut self) -> Result<(), StoreError> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_is_said_of_a_damaged_archive_stays_on_one_line() {
+        let header =
+            Header { format: FORMAT, program: "1".into(), schema: 1, created: "now".into(), has_packages: true };
+        let mut writer = super::super::BackupWriter::begin(Vec::new(), &header).unwrap();
+        writer.add(&EntryName::Database, 1, &b"x"[..]).unwrap();
+        let (mut archive, _) = writer.finish().unwrap();
+        // The checksum of the second entry's tar header.
+        archive[2 * 512 + 148..2 * 512 + 156].copy_from_slice(b"1\n2\n3\n4\n");
+        let error = read_backup(&archive[..], &mut Nothing).unwrap_err();
+        assert!(matches!(error, BackupError::Damaged(_)), "{error}");
+        assert!(!error.to_string().contains('\n'), "{error}");
+    }
 }

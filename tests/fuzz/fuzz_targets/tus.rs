@@ -1,0 +1,3 @@
+#![no_main]
+
+tender_fuzz::fuzz!(tender_fuzz::targets::tus);
