@@ -549,7 +549,6 @@ mod tests {
             "max_downloads = 513",
             "max_connections = 10\nmax_downloads = 6",
             "log = \"loud=very\"",
-            "log = \"\\nloud\"",
             "silent_after = \"1\\n\"",
             "listen = ",
         ];
