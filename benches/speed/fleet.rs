@@ -62,7 +62,7 @@ pub struct SignedMessages {
     pub bits: usize,
     pub public_key: RsaPublicKey,
     key: KeyPair,
-    messages: Vec<(Vec<u8>, Vec<u8>)>,
+    pub messages: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Fleet {
@@ -191,7 +191,8 @@ impl SignedMessages {
     }
 }
 
-fn authorization((message, signature): &(Vec<u8>, Vec<u8>)) -> Request {
+/// The request for a token with this body and signature.
+pub fn authorization((message, signature): &(Vec<u8>, Vec<u8>)) -> Request {
     let header = format!("X-RDFM-Device-Signature: {}\r\n", STANDARD.encode(signature));
     Request::post("/api/v1/auth/device", &header, message)
 }

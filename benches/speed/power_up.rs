@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 use rsa::pkcs1v15::SigningKey;
@@ -30,7 +28,7 @@ use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::client::Resumption;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::fleet::{Fleet, mac_address, reported};
+use crate::fleet::{Fleet, authorization, mac_address, reported};
 use crate::load::{Head, Request};
 use crate::process::Server;
 use crate::table::{Row, milliseconds};
@@ -101,7 +99,7 @@ pub fn of_a_looping_client(fleet: &Fleet) -> Vec<Row> {
     let mut requests = fleet.large_key.messages.iter().map(|(message, signature)| {
         let mut signature = signature.clone();
         signature[7] ^= 1;
-        authorization(message, &signature)
+        authorization(&(message.clone(), signature))
     });
     let request = requests.next().unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -141,7 +139,7 @@ fn devices(fleet: &Fleet) -> Vec<Device> {
         let message = serde_json::to_vec(&body).unwrap();
         let signature = SigningKey::<Sha256>::new(key).sign(&message).to_vec();
         let fingerprint = Sha256::digest(public_key.to_public_key_der().unwrap()).to_vec();
-        let authorization = authorization(&message, &signature);
+        let authorization = authorization(&(message, signature));
         (device, pem, fingerprint, Device { authorization, report })
     });
     let mut database = rusqlite::Connection::open(fleet.database()).unwrap();
@@ -155,11 +153,6 @@ fn devices(fleet: &Fleet) -> Vec<Device> {
     let devices = made.into_iter().map(accept).collect();
     tx.commit().unwrap();
     devices
-}
-
-fn authorization(message: &[u8], signature: &[u8]) -> Request {
-    let header = format!("X-RDFM-Device-Signature: {}\r\n", STANDARD.encode(signature));
-    Request::post("/api/v1/auth/device", &header, message)
 }
 
 /// Does the work on as many threads as a gateway's two cores have; the results are in the same order.
