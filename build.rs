@@ -1,5 +1,4 @@
-//! Joins the description of the API and compresses it, and builds the program again when a file of the pages is new: the
-//! compiler sees changes only of those that it knows.
+//! Joins the description of the API, and compresses it and the files of the pages: they are in the program as they are sent.
 
 #![allow(clippy::panic, reason = "this is how a build fails")]
 
@@ -14,15 +13,38 @@ use serde_json::Value;
 /// The parts of the description; that of this name is the first.
 const PARTS: &str = "src/http/openapi";
 const FIRST_PART: &str = "openapi.json";
+/// The files of the pages.
+const PAGES: &str = "static";
 
 fn main() {
-    println!("cargo::rerun-if-changed=static");
+    println!("cargo::rerun-if-changed={PAGES}");
     println!("cargo::rerun-if-changed={PARTS}");
-    let text = description().to_string();
-    let path = Path::new(&variable("OUT_DIR")).join("openapi.json.gz");
-    let mut file = GzEncoder::new(File::create(path).expect("a file for the description"), Compression::best());
-    file.write_all(text.as_bytes()).expect("room for the description");
-    file.finish().expect("room for the description");
+    let out = PathBuf::from(variable("OUT_DIR"));
+    write_compressed(&out.join("openapi.json.gz"), description().to_string().as_bytes());
+    let pages = out.join(PAGES);
+    // A file that is there no more shall not stay in the program.
+    let _ = fs::remove_dir_all(&pages);
+    compress_folder(Path::new(PAGES), &pages);
+}
+
+/// Compresses all files of a folder into another one, under the same names.
+fn compress_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder for the pages");
+    for entry in fs::read_dir(from).expect("the folder of the pages") {
+        let path = entry.expect("a file").path();
+        let target = to.join(path.file_name().expect("a name"));
+        if path.is_dir() {
+            compress_folder(&path, &target);
+        } else {
+            write_compressed(&target, &fs::read(&path).expect("a file of the pages"));
+        }
+    }
+}
+
+fn write_compressed(path: &Path, contents: &[u8]) {
+    let mut file = GzEncoder::new(File::create(path).expect("a file in the build's folder"), Compression::best());
+    file.write_all(contents).expect("room for what is compressed");
+    file.finish().expect("room for what is compressed");
 }
 
 /// All parts as one, of this version of the program.

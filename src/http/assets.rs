@@ -51,7 +51,8 @@ const FOR_GOOD: &str = "public, max-age=31536000, immutable";
 /// Asked for again each time, which costs a 304: after an update of the server nobody has an old page.
 const ASKED_FOR_AGAIN: &str = "no-cache";
 
-static FILES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/static");
+/// All files, each as gzip: see build.rs.
+static FILES: Dir<'_> = include_dir!("$OUT_DIR/static");
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets::of(files_below(&FILES)));
 
 /// All files, ready to be sent.
@@ -63,26 +64,31 @@ struct Assets {
 
 impl Assets {
     fn of(files: Vec<&'static File<'static>>) -> Self {
-        let named = files.into_iter().filter_map(|file| Some((file.path().to_str()?, file)));
+        let named = files.into_iter().filter_map(|file| Some((file.path().to_str()?, file.contents())));
         // The order of a folder is that of the machine that built the program.
-        let files: BTreeMap<&str, &File<'_>> = named.collect();
+        let files: BTreeMap<&'static str, &'static [u8]> = named.collect();
         let mut hash = Sha256::new();
-        for (path, file) in &files {
-            hash.update(format!("{path} {} ", file.contents().len()));
-            hash.update(file.contents());
+        for (path, compressed) in &files {
+            hash.update(format!("{path} {} ", compressed.len()));
+            hash.update(compressed);
         }
         let edition = hex(&hash.finalize()[..8]);
         let modules = files.keys().filter(|path| path.ends_with(".js"));
         let modules: Vec<String> =
             modules.map(|path| format!("<link rel=\"modulepreload\" href=\"/static/{path}\">")).collect();
-        let write = |file: &'static File<'static>| {
-            if file.path().to_str() != Some(PAGE) {
-                return Bytes::from_static(file.contents());
-            }
-            let text = String::from_utf8_lossy(file.contents()).replace(MODULES_PLACE, &modules.join("\n    "));
-            text.replace(FILES_PLACE, &format!("{FILES_PLACE}{edition}/")).into()
+        let finish = |page: &[u8]| {
+            let text = String::from_utf8_lossy(page).replace(MODULES_PLACE, &modules.join("\n    "));
+            text.replace(FILES_PLACE, &format!("{FILES_PLACE}{edition}/")).into_bytes()
         };
-        let by_path = files.iter().map(|(path, file)| (*path, Asset::of(file, write(file)))).collect();
+        let ready = |(path, compressed): (&'static str, &'static [u8])| {
+            let plain = decompress(compressed).expect("the build has compressed it");
+            let asset = match path {
+                PAGE => Asset::of_plain(path, finish(&plain)),
+                _ => Asset::new(media_type(path), plain, Some(Bytes::from_static(compressed))),
+            };
+            (path, asset)
+        };
+        let by_path = files.into_iter().map(ready).collect();
         Self { edition, by_path }
     }
 }
@@ -102,15 +108,14 @@ struct Representation {
 }
 
 impl Asset {
-    fn of(file: &File<'_>, plain: Bytes) -> Self {
-        let media_type = mime_guess::from_path(file.path()).first_or_octet_stream();
-        let charset = if media_type.type_() == mime::TEXT { "; charset=utf-8" } else { "" };
-        let compressed = compress(&plain).filter(|compressed| compressed.len() < plain.len() / 10 * 9);
-        Self {
-            content_type: format!("{media_type}{charset}"),
-            plain: Representation::of(plain),
-            compressed: compressed.map(|bytes| Representation::of(bytes.into())),
-        }
+    fn new(content_type: String, plain: Vec<u8>, compressed: Option<Bytes>) -> Self {
+        let compressed = compressed.filter(|compressed| compressed.len() < plain.len() / 10 * 9);
+        Self { content_type, plain: Representation::of(plain.into()), compressed: compressed.map(Representation::of) }
+    }
+
+    fn of_plain(path: &str, plain: Vec<u8>) -> Self {
+        let compressed = compress(&plain).map(Bytes::from);
+        Self::new(media_type(path), plain, compressed)
     }
 
     /// What was compressed when the program was built.
@@ -118,13 +123,7 @@ impl Asset {
     /// # Errors
     /// That is no gzip.
     pub fn of_compressed(content_type: &str, compressed: &'static [u8]) -> io::Result<Self> {
-        let mut plain = Vec::new();
-        GzDecoder::new(compressed).read_to_end(&mut plain)?;
-        Ok(Self {
-            content_type: content_type.to_owned(),
-            plain: Representation::of(plain.into()),
-            compressed: Some(Representation::of(Bytes::from_static(compressed))),
-        })
+        Ok(Self::new(content_type.to_owned(), decompress(compressed)?, Some(Bytes::from_static(compressed))))
     }
 
     /// The reply to a request for this file, which is to be asked for again each time.
@@ -183,7 +182,7 @@ impl PathParameter for AssetName {
     }
 }
 
-/// Compresses all files, so that no request waits for that.
+/// Makes all files ready, so that no request waits for that.
 pub fn prepare() {
     LazyLock::force(&ASSETS);
 }
@@ -212,6 +211,18 @@ fn files_below(folder: &'static Dir<'static>) -> Vec<&'static File<'static>> {
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn media_type(path: &str) -> String {
+    let media_type = mime_guess::from_path(path).first_or_octet_stream();
+    let charset = if media_type.type_() == mime::TEXT { "; charset=utf-8" } else { "" };
+    format!("{media_type}{charset}")
+}
+
+fn decompress(compressed: &[u8]) -> io::Result<Vec<u8>> {
+    let mut plain = Vec::new();
+    GzDecoder::new(compressed).read_to_end(&mut plain)?;
+    Ok(plain)
 }
 
 fn compress(bytes: &[u8]) -> Option<Vec<u8>> {

@@ -108,7 +108,11 @@ fn assert_backup_is_good(revival: &Revival, restored: &super::lab::Observation) 
     if !is_complete {
         succeed(root, &["restore", "b.tar", "--data-dir", "other"]);
     }
-    let found = observe(&other);
+    let mut found = observe(&other);
+    // The mark of the packages means nothing by itself, and goes at the next start.
+    if let Some(files) = found.get_mut("files") {
+        files.retain(|file| !file.starts_with("packages/.restoring"));
+    }
     for (kind, rows) in restored {
         assert_eq!(found.get(kind), Some(rows), "{kind}");
     }
@@ -116,7 +120,6 @@ fn assert_backup_is_good(revival: &Revival, restored: &super::lab::Observation) 
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "a restored installation differs from the one expected after some power cuts, and it is not known yet why"]
 async fn backups_and_restores_survive_power_cuts() {
     backups_survive(Some(SAMPLE)).await;
 }
