@@ -36,8 +36,9 @@ pub const PACKAGES_OF_GROUP: usize = 20;
 pub const SIZE: Size = Size { devices: DEVICES, groups: GROUPS, packages_of_group: PACKAGES_OF_GROUP };
 /// How many packages there are; their identifiers begin at 1.
 pub const PACKAGES: usize = GROUPS * PACKAGES_OF_GROUP;
-/// Devices that authorize, of each key size.
-const SIGNERS: usize = 32;
+/// Devices that authorize, those with the small key first: so many that none asks as often as is held back.
+const SIGNERS: usize = 3_000;
+const SIGNERS_WITH_LARGE_KEY: usize = 1_000;
 const DEVICE_TYPE: &str = "edge-gateway";
 
 /// How large a fleet is.
@@ -69,7 +70,7 @@ impl Fleet {
     /// Makes keys, database and package files; takes some seconds.
     pub fn prepare() -> Self {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let large_key = thread::spawn(|| SignedMessages::prepare(4096, SIGNERS..2 * SIGNERS));
+        let large_key = thread::spawn(|| SignedMessages::prepare(4096, SIGNERS..SIGNERS + SIGNERS_WITH_LARGE_KEY));
         let small_key = SignedMessages::prepare(2048, 0..SIGNERS);
         let large_key = large_key.join().unwrap();
 

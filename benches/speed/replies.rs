@@ -20,7 +20,7 @@ pub const CHECK_ROUNDS: usize = 12;
 const AUTHORIZATION_ROUNDS: usize = 5;
 const LIST_ROUNDS: usize = 7;
 const STARTS: usize = 9;
-const CHECK_RATIO: f64 = 0.5;
+const CHECK_RATIO: f64 = 0.7;
 /// At least so many of the bare verifications of the same signatures.
 const AUTHORIZATION_RATIO: f64 = 0.5;
 const START_LIMIT: Duration = Duration::from_millis(100);

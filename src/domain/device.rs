@@ -37,6 +37,11 @@ impl MacAddress {
     pub fn key(&self) -> MacKey {
         MacKey::of(&self.0)
     }
+
+    /// Whether both are the same device's, however they are spelled.
+    pub fn is_same_device(&self, other: &Self) -> bool {
+        self == other || self.key() == other.key()
+    }
 }
 
 /// Whether people see all of a text as it is.
@@ -73,8 +78,8 @@ impl Borrow<str> for MacKey {
 impl MacKey {
     /// Twelve hexadecimal digits in lower case, if `text` is a MAC address in any spelling; else `text`.
     fn of(text: &str) -> Self {
-        let digits = mac_digits(text);
-        Self(digits.map_or_else(|| text.into(), |digits| digits.to_ascii_lowercase().into()))
+        let Some(digits) = mac_digits(text) else { return Self(text.into()) };
+        Self(str::from_utf8(&digits).expect("digits are text").into())
     }
 
     /// The key as stored.
@@ -90,27 +95,32 @@ impl MacKey {
     }
 }
 
-/// The digits of a MAC address that is written without separators, or in groups of two, four or six digits with the same one
-/// between all of them. Between bytes with colons a leading zero may be missing. `None` if `text` is none.
-fn mac_digits(text: &str) -> Option<String> {
+/// The digits, in lower case, of a MAC address that is written without separators, or in groups of two, four or six digits with the
+/// same one between all of them. Between bytes with colons a leading zero may be missing. `None` if `text` is none.
+fn mac_digits(text: &str) -> Option<[u8; 12]> {
     let separator = text.chars().find(|character| !character.is_ascii_hexdigit());
-    let groups: Vec<&str> = match separator {
-        None => vec![text],
-        Some(separator) if ":-._ ".contains(separator) => text.split(separator).collect(),
-        Some(_) => return None,
-    };
-    let is_short = |group: &&str| separator == Some(':') && group.len() == 1;
-    let width = match groups.len() {
+    if separator.is_some_and(|separator| !":-._ ".contains(separator)) {
+        return None;
+    }
+    let groups = || text.split(|character| Some(character) == separator);
+    let width = match groups().count() {
         1 => 12,
         2 => 6,
         3 => 4,
         6 => 2,
         _ => return None,
     };
-    let is_group = |group: &&str| {
-        (group.len() == width || width == 2 && is_short(group)) && group.bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    groups.iter().all(is_group).then(|| groups.iter().map(|group| format!("{group:0>width$}")).collect())
+    // Each device's each request comes by here: no list of groups is made.
+    let mut digits = *b"000000000000";
+    for (group, place) in groups().zip(digits.chunks_exact_mut(width)) {
+        let is_short = separator == Some(':') && width == 2 && group.len() == 1;
+        if group.len() != width && !is_short || !group.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        place[width - group.len()..].copy_from_slice(group.as_bytes());
+    }
+    digits.make_ascii_lowercase();
+    Some(digits)
 }
 
 /// A name that people give a device.

@@ -151,9 +151,14 @@ impl RequestBody {
 
     /// Reads on for a while, so that the client gets to see `error`, and hands it back.
     pub async fn refuse(&mut self, error: ApiError) -> ApiError {
-        if self.awaits_permission {
-            return error;
+        if !self.awaits_permission {
+            // This is rare: it has room of its own.
+            Box::pin(self.drain()).await;
         }
+        error
+    }
+
+    async fn drain(&mut self) {
         let deadline = Instant::now() + DRAIN_TIME;
         let mut drained_bytes = 0;
         while let Ok(Some(Ok(piece))) = timeout_at(deadline, self.pieces.next()).await {
@@ -162,7 +167,6 @@ impl RequestBody {
                 break;
             }
         }
-        error
     }
 }
 

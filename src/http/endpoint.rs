@@ -78,7 +78,7 @@ where
 /// Why there is no reply from a handler.
 enum Failure {
     /// The guard did not let the caller in.
-    Refused(Refusal, RequestBody),
+    Refused(Refusal, Box<RequestBody>),
     /// The handler failed; what it was to do, if that is for the audit log.
     Failed(Option<Deed>, ApiError),
 }
@@ -117,10 +117,22 @@ async fn answer(
     target: Option<RequestTarget>,
     handling: BoxFuture<'static, Result<Response, Failure>>,
 ) -> Response {
-    let (deed, error) = match handling.await {
-        Ok(response) => return response,
-        Err(Failure::Failed(deed, error)) => (deed, error),
-        Err(Failure::Refused(Refusal { error, deed }, mut body)) => {
+    match handling.await {
+        Ok(response) => response,
+        // Each request makes room for all that may come of it: what is rare has room of its own.
+        Err(failure) => Box::pin(answer_failure(api, record, target, failure)).await,
+    }
+}
+
+async fn answer_failure(
+    api: Arc<Api>,
+    record: Arc<RequestRecord>,
+    target: Option<RequestTarget>,
+    failure: Failure,
+) -> Response {
+    let (deed, error) = match failure {
+        Failure::Failed(deed, error) => (deed, error),
+        Failure::Refused(Refusal { error, deed }, mut body) => {
             if let Some(deed) = &deed {
                 record.note_who(Who::Actor(deed.actor.clone()));
             }
@@ -220,7 +232,9 @@ fn dispatch<P: PathParameter>(
     let body = RequestBody::new(&head.headers, body);
     let wanted = if head.method == Method::HEAD { &Method::GET } else { &head.method };
     match endpoints.iter().find(|endpoint| endpoint.method == *wanted) {
-        Some(endpoint) => (endpoint.run)(api.clone(), parameter, Request { head, body }),
+        Some(endpoint) => {
+            (endpoint.run)(api.clone(), parameter, Request { head: Box::new(head), body: Box::new(body) })
+        }
         None => method_not_allowed(endpoints.iter().map(|endpoint| endpoint.method.clone()).collect(), body).boxed(),
     }
 }

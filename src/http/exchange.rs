@@ -230,7 +230,12 @@ impl Exchange {
             Some((status, notice)) => (status.as_str(), *notice),
             None => ("gone before the reply", Notice::Limited),
         };
-        if matches!(notice, Notice::Routine(_)) && !tracing::enabled!(Level::DEBUG) {
+        let is_told = match notice {
+            Notice::Routine(_) => tracing::enabled!(Level::DEBUG),
+            Notice::Line | Notice::Limited => tracing::enabled!(Level::INFO),
+            Notice::Failure => true,
+        };
+        if !is_told {
             return;
         }
         let end = if self.is_complete || self.reply.is_none() { "" } else { ", broken off" };

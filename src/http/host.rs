@@ -1,5 +1,6 @@
 //! Under which address a client reaches this server: what stands before the path in a download URL.
 
+use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
 
 use headers::HeaderMap;
@@ -34,7 +35,7 @@ impl Addresses {
         }
         let scheme = if self.is_secure(head) { "https" } else { "http" };
         match (self.host(head), head.connection.local) {
-            (Some(host), _) => Ok(format!("{scheme}://{}", authority(&host)?)),
+            (Some(host), _) => Ok([scheme, "://", authority(&host)?.as_str()].concat()),
             // HTTP/1.0 knows no Host: the address that the client connected to is one that it can reach.
             (None, Some(local)) => Ok(format!("{scheme}://{local}")),
             (None, None) => Err(ApiError::BadRequest("the Host header is missing".to_owned())),
@@ -75,11 +76,11 @@ impl Addresses {
     }
 
     /// The host that the client asked for, with its port if that is not the usual one.
-    fn host(&self, head: &Head) -> Option<String> {
+    fn host<'a>(&self, head: &'a Head) -> Option<Cow<'a, str>> {
         // HTTP/2 has it in the target, and who writes one in HTTP/1.1 means it (RFC 9112, section 3.2.2).
-        let asked = || head.target.0.authority().map(ToString::to_string);
-        let named = || head.headers.get(HOST)?.to_str().ok().map(str::to_owned);
-        self.forwarded(head).host.or_else(asked).or_else(named)
+        let asked = || head.target.0.authority().map(|authority| authority.as_str().into());
+        let named = || head.headers.get(HOST)?.to_str().ok().map(Cow::from);
+        self.forwarded(head).host.map(Cow::from).or_else(asked).or_else(named)
     }
 
     /// What the nearest proxy says, if it is trusted.

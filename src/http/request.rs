@@ -55,10 +55,10 @@ impl RequestTarget {
     }
 }
 
-/// A request whose body is not read yet.
+/// A request whose body is not read yet. It is handed on from future to future, each of which has room for it: little.
 pub struct Request {
     /// What came before the body.
-    pub head: Head,
+    pub head: Box<Head>,
     /// The body.
-    pub body: RequestBody,
+    pub body: Box<RequestBody>,
 }

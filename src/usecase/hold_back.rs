@@ -9,13 +9,13 @@ use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use crate::auth::throttle::{Admission, Patience, Throttle, network};
-use crate::domain::{KeyFingerprint, Timestamp};
+use crate::domain::{KeyFingerprint, MacKey, Timestamp};
 use crate::store::registrations;
 
 /// Answers held back at once. Each keeps a connection, and those of well-behaved devices must find room: who comes when this
 /// is full is answered at once.
 const WAITING: usize = 256;
-/// How many keys and addresses are remembered.
+/// How many devices and addresses are remembered.
 const REMEMBERED: usize = 16_384;
 
 /// A device asks once in five minutes, and after a restart.
@@ -36,10 +36,12 @@ const REGISTRATIONS_OF_AN_ADDRESS: u32 = registrations::LIMIT as u32 / 4;
 const REGISTRATIONS_LOCK: Duration = Duration::from_secs(60 * 60);
 
 /// Who asked, as far as that is certain.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub enum Asking {
-    /// Whoever holds the key of this fingerprint: the signature was right.
-    Device(KeyFingerprint),
+    /// A device that was accepted with this key: the signature was right. Copies of one disk may all have the same key.
+    Device(MacKey, KeyFingerprint),
+    /// Whoever holds this key, and may call itself anything: the signature was right.
+    Stranger(KeyFingerprint),
     /// Somebody at this address whose request was no good.
     Address(Option<IpAddr>),
 }
@@ -47,7 +49,8 @@ pub enum Asking {
 /// Holds answers back.
 #[derive(Debug)]
 pub struct HoldBack {
-    devices: Throttle<KeyFingerprint>,
+    devices: Throttle<(MacKey, KeyFingerprint)>,
+    strangers: Throttle<KeyFingerprint>,
     addresses: Throttle<IpAddr>,
     registrations: Throttle<IpAddr>,
     waiting: Arc<Semaphore>,
@@ -71,6 +74,7 @@ impl HoldBack {
         };
         Self {
             devices: Throttle::new(PER_DEVICE, REMEMBERED),
+            strangers: Throttle::new(PER_DEVICE, REMEMBERED),
             addresses: Throttle::new(PER_ADDRESS, REMEMBERED),
             registrations: Throttle::new(patience, REMEMBERED),
             waiting: Arc::new(Semaphore::new(WAITING)),
@@ -81,7 +85,8 @@ impl HoldBack {
     /// not, so nothing should be done for it that costs anything.
     pub async fn wait(&self, asking: Asking, now: Timestamp) -> bool {
         let admission = match asking {
-            Asking::Device(fingerprint) => self.devices.begin(&fingerprint, now),
+            Asking::Device(mac_key, fingerprint) => self.devices.begin(&(mac_key, fingerprint), now),
+            Asking::Stranger(fingerprint) => self.strangers.begin(&fingerprint, now),
             Asking::Address(Some(address)) => self.addresses.begin(&network(address), now),
             Asking::Address(None) => return true,
         };

@@ -42,9 +42,14 @@ impl Planner {
     /// A group's plans, read anew if something changed since they were.
     pub async fn of_group(&self, store: &Store, group: GroupId) -> Result<Arc<GroupPlans>, StoreError> {
         let generation = store.generations().current(Change::Plans);
-        if let Some(plans) = self.kept(group, generation) {
-            return Ok(plans);
+        match self.kept(group, generation) {
+            Some(plans) => Ok(plans),
+            // This is rare: it has room of its own.
+            None => Box::pin(self.read(store, group, generation)).await,
         }
+    }
+
+    async fn read(&self, store: &Store, group: GroupId, generation: u64) -> Result<Arc<GroupPlans>, StoreError> {
         let state = store.read(move |connection| groups::state(connection, group)).await?;
         Ok(self.keep(group, state, generation))
     }

@@ -88,8 +88,8 @@ impl SignatureTurns {
 
 /// Checks the signature, then grants a token or notes that the device waits.
 ///
-/// `signature_turns` bounds how many signatures are checked at once: each is a millisecond of arithmetic. Whoever asks too often
-/// with one key is held back by `hold_back`; and of those that one address makes up no more are kept than it says.
+/// `signature_turns` bounds how many signatures are checked at once: each is a millisecond of arithmetic. A device that asks
+/// too often is held back by `hold_back`; and of those that one address makes up no more are kept than it says.
 pub async fn authorize(
     store: &Store,
     keys: &Keys,
@@ -112,18 +112,16 @@ pub async fn authorize(
     }
 
     // Before anything is written: a registration costs more than an answer.
-    let is_surplus = !hold_back.wait(Asking::Device(fingerprint), store.clock().steady()).await;
     let mac_key = report.mac_address.key();
-    let looking = store.read(move |connection| {
-        let known = devices::find_known(connection, &mac_key)?;
-        let is_accepted = known.is_some_and(|known| known.key_fingerprint == Some(fingerprint));
-        let state = if is_accepted { None } else { registrations::state(connection, &mac_key, fingerprint)? };
-        Ok::<_, StoreError>((is_accepted, state))
-    });
-    let (is_accepted, state) = looking.await?;
+    let asking = match look(store, &mac_key, fingerprint).await? {
+        (true, _) => Asking::Device(mac_key.clone(), fingerprint),
+        (false, _) => Asking::Stranger(fingerprint),
+    };
+    let is_surplus = !hold_back.wait(asking, store.clock().steady()).await;
+    // While it waited, it may have been accepted or removed.
+    let (is_accepted, state) = look(store, &mac_key, fingerprint).await?;
     if is_accepted {
         let clock_skew_seconds = arrived.map(|arrived| arrived.seconds_until(device_time));
-        let mac_key = report.mac_address.key();
         let heard = hear_device(store, &mac_key, Utterance::Authorization { clock_skew_seconds }).await?;
         // Otherwise it was removed a moment ago, and asks to be let in like any other.
         if heard.is_some() {
@@ -157,6 +155,22 @@ pub async fn authorize(
         noted => noted?,
     }
     Ok(Authorization::Pending)
+}
+
+/// Whether the device is accepted with this key, and if not, how its registration stands if there is one.
+async fn look(
+    store: &Store,
+    mac_key: &MacKey,
+    fingerprint: KeyFingerprint,
+) -> Result<(bool, Option<RegistrationState>), StoreError> {
+    let mac_key = mac_key.clone();
+    let looking = store.read(move |connection| {
+        let known = devices::find_known(connection, &mac_key)?;
+        let is_accepted = known.is_some_and(|known| known.key_fingerprint == Some(fingerprint));
+        let state = if is_accepted { None } else { registrations::state(connection, &mac_key, fingerprint)? };
+        Ok((is_accepted, state))
+    });
+    looking.await
 }
 
 async fn note_registration(

@@ -1,4 +1,6 @@
 //! A fleet of ten thousand devices: nobody waits, and the page is never busy for long.
+//!
+//! How long that takes depends on what else the machine does, and is printed. What is asserted is the processor time of the page.
 
 use std::time::Duration;
 
@@ -8,8 +10,8 @@ use crate::stock::{device, says};
 use crate::tab::LOST;
 
 const DEVICES: i64 = 10_000;
-/// How long the page may be busy at a stretch, and a list may take from the last byte of the reply until it is on the screen. On a
-/// machine with nothing else to do it is 50 and 100 ms.
+/// The processor time that the page may take for turning to another page of the list and scrolling to its end, all in all: half
+/// of it where nothing else goes on.
 const MOST: Duration = Duration::from_millis(250);
 
 /// Notes how long the page was busy at a stretch, and when something new of the list was painted.
@@ -46,14 +48,16 @@ async fn ten_thousand_devices_are_paged_searched_and_sorted_without_long_tasks()
     tab.shows_row(&["Pump 00001"]).await;
     let rows: usize = tab.value("document.querySelectorAll('.devices tbody tr').length").await;
     assert!((20..=200).contains(&rows), "one page: {rows}");
-    let (mut longest_tasks, mut delays): (Vec<f64>, Vec<f64>) = Default::default();
+    let (mut longest_tasks, mut delays, mut processor_times): (Vec<f64>, Vec<f64>, Vec<Duration>) = Default::default();
     for page in 1..=8 {
         tab.run("window.longTasks = []; performance.clearResourceTimings()").await;
+        let before = tab.processor_time().await;
         tab.click_in(".pages", "Next").await;
         tab.shows_row(&[&format!("Pump {:05}", page * rows + 1)]).await;
         tab.run("document.querySelector('.table-frame').scrollTo(0, 1e6); scrollTo(0, 1e6)").await;
         tab.becomes(&format!("{DELAYS}.length > 0"), true).await;
         delays.extend(tab.value::<Vec<f64>>(DELAYS).await);
+        processor_times.push(tab.processor_time().await - before);
         longest_tasks.push(tab.value("Math.max(0, ...window.longTasks)").await);
     }
     tab.click_in(".pages", "Back").await;
@@ -67,10 +71,9 @@ async fn ten_thousand_devices_are_paged_searched_and_sorted_without_long_tasks()
     tab.shows_row(&["Pump 00007", "1.0"]).await;
     println!("from the reply to the list on the screen: {delays:.0?} ms");
     println!("the longest task of turning a page and scrolling to its end: {longest_tasks:.0?} ms");
-    // What others do on this machine makes some of them longer, and none shorter.
-    let shortest = |durations: &[f64]| durations.iter().copied().fold(f64::INFINITY, f64::min);
-    assert!(shortest(&delays) < MOST.as_secs_f64() * 1e3, "{delays:?}");
-    assert!(shortest(&longest_tasks) < MOST.as_secs_f64() * 1e3, "{longest_tasks:?}");
+    println!("the page's processor time for that: {processor_times:.0?}");
+    // Waiting for a row costs some as well, the more the longer it takes: the least of them tells most of the page.
+    assert!(processor_times.iter().min() < Some(&MOST), "{processor_times:?}");
     tab.is_clean_but_for(&server.url(), &[LOST]).await;
     browser.stop().await;
 }

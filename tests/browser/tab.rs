@@ -119,6 +119,13 @@ impl Tab {
         serde_json::from_value(value.unwrap_or_else(|| panic!("{expression}: {:?}", found.result))).unwrap()
     }
 
+    /// How long the page's own thread has run on a processor.
+    pub async fn processor_time(&self) -> Duration {
+        let metrics = self.page.metrics().await.unwrap();
+        let metric = metrics.iter().find(|metric| metric.name == "ThreadTime");
+        Duration::from_secs_f64(metric.unwrap_or_else(|| panic!("no processor time: {metrics:?}")).value)
+    }
+
     /// Waits until an expression has this value.
     pub async fn becomes<T: DeserializeOwned + PartialEq + Debug>(&self, expression: &str, expected: T) {
         let deadline = Instant::now() + PATIENCE;

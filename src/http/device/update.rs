@@ -37,7 +37,7 @@ pub async fn check(
 ) -> Result<Response, ApiError> {
     let metadata: Metadata = request.body.read_json(REPORT_LIMIT_BYTES).await?;
     let report = DeviceReport::for_update_check(metadata)?;
-    if holder.as_ref().is_some_and(|holder| holder.mac_address.key() != report.mac_address.key()) {
+    if holder.as_ref().is_some_and(|holder| !holder.mac_address.is_same_device(&report.mac_address)) {
         return Err(ApiError::Forbidden("the token was issued to a device with another MAC address".to_owned()));
     }
     let issued = holder.map(|holder| holder.issued);

@@ -172,7 +172,7 @@ struct Narration {
     messages: Receiver<Message>,
     heartbeat: Interval,
     api: Arc<Api>,
-    head: Head,
+    head: Box<Head>,
     _place: OwnedSemaphorePermit,
 }
 

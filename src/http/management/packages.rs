@@ -80,7 +80,7 @@ pub async fn list(api: Arc<Api>, _: Operator, (): (), _: Request) -> Result<Resp
 /// - 422: the file does not have the SHA-256 that `rdfm.storage.sha256` gives
 /// - 507: there is no room for it
 pub async fn upload(api: Arc<Api>, uploader: Uploader, (): (), request: Request) -> Result<Response, ApiError> {
-    let (staged, submission) = upload::receive(&api, request.body).await?;
+    let (staged, submission) = upload::receive(&api, *request.body).await?;
     let examined = Examined::examine(staged, submission.expected_sha256(), &mut None).await??;
     require_scopes_of(&examined, &uploader.scopes)?;
     let description = submission.describe(examined.artifact())?;

@@ -222,3 +222,26 @@ async fn a_thousand_devices_behind_one_address_are_not_held_back() {
     assert!(asked.elapsed() < Duration::from_secs(30), "{:?}", asked.elapsed());
     assert_eq!(server.rows("registrations"), 100);
 }
+
+#[tokio::test]
+async fn devices_with_copies_of_one_key_are_not_held_back_for_each_other() {
+    let server = TestServer::start().await;
+    let admin = server.admin().await;
+    let mut devices: Vec<Device> =
+        (0..27).map(|number| server.device(&format!("00:00:00:00:01:{number:02x}"))).collect();
+    let key = devices[0].key();
+    for some in devices.chunks_mut(9) {
+        for device in some {
+            device.set_key(key.clone());
+            device.authorize().await.error(401);
+            admin.accept(device).await;
+        }
+        // Before they are accepted, they are somebody with a key who calls itself this and that.
+        server.time.advance(Duration::from_secs(61));
+    }
+    let asked = Instant::now();
+    for device in &mut devices {
+        device.authorize().await.ok();
+    }
+    assert!(asked.elapsed() < Duration::from_secs(6), "{:?}", asked.elapsed());
+}

@@ -7,7 +7,7 @@ use serde_json::json;
 use tender::config::{BackupConfig, Config};
 use tender::domain::BackupPlan;
 
-use super::names;
+use super::{names, refused, succeed};
 use crate::harness::{TestServer, assert_fields};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -22,7 +22,8 @@ fn daily(folder: PathBuf) -> impl FnOnce(&mut Config) {
 /// Waits until there are so many complete backups, and returns their names.
 async fn backups(folder: &std::path::Path, count: usize) -> Vec<String> {
     let complete = || -> Vec<String> {
-        let is_complete = |name: &String| name.starts_with("tender-") && name.ends_with(".tar");
+        let is_complete =
+            |name: &String| name.starts_with("tender-") && (name.ends_with(".tar") || name.ends_with(".tar.age"));
         if folder.exists() { names(folder).into_iter().filter(is_complete).collect() } else { Vec::new() }
     };
     crate::harness::eventually("the backup is complete", || complete().len() == count).await;
@@ -80,6 +81,27 @@ async fn one_is_made_in_each_period_and_the_latest_are_kept() {
 fn ours(found: &[String]) -> String {
     let is_ours = |name: &&String| name.contains("-20270115T080000Z");
     found.iter().find(is_ours).expect("a backup of the first day").clone()
+}
+
+#[tokio::test]
+async fn with_a_passphrase_they_are_encrypted() {
+    let place = tempfile::tempdir().unwrap();
+    let passphrase = place.path().join("passphrase");
+    std::fs::write(&passphrase, "correct horse\n").unwrap();
+    let plan = daily(place.path().join("backups"));
+    std::fs::create_dir(place.path().join("backups")).unwrap();
+    let server = TestServer::start_with(|config| {
+        plan(config);
+        config.backups.as_mut().unwrap().passphrase = tender::config::backup_passphrase(Some(&passphrase)).unwrap();
+    })
+    .await;
+    let [name] = &backups(&place.path().join("backups"), 1).await[..] else { unreachable!("one was waited for") };
+    let file = place.path().join("backups").join(name);
+    assert!(std::fs::read(&file).unwrap().starts_with(b"age-encryption.org/v1\n"));
+    let verify = ["restore", "--verify", file.to_str().unwrap()];
+    assert!(refused(place.path(), &verify).contains("passphrase"));
+    succeed(place.path(), &[&verify[..], &["--passphrase-file", "passphrase"]].concat());
+    drop(server);
 }
 
 #[tokio::test]

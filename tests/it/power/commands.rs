@@ -1,14 +1,18 @@
 //! Power that goes while commands work: upgrades, backups, restores and rotations end as they were before or as they are after.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
+use rustix::io::Errno;
+
 use super::disk::{Disk, Luck, write_tree};
+use super::faults::Fault;
 use super::lab::{Lab, observe};
-use super::log;
+use super::log::{self, Call};
 use super::random::Random;
 use super::replay::{self, Revival, survive};
 use crate::harness::contents;
-use crate::harness::process::run;
+use crate::harness::process::{assert_refused, run};
 use crate::store::upgrade;
 
 /// How many power cuts the usual test run tries of each story.
@@ -128,6 +132,39 @@ async fn backups_and_restores_survive_power_cuts() {
 #[ignore = "tries all power cuts, which takes minutes"]
 async fn backups_and_restores_survive_every_power_cut() {
     backups_survive(None).await;
+}
+
+#[tokio::test]
+async fn without_room_for_it_a_backup_leaves_the_last_one_and_a_restore_leaves_nothing() {
+    let lab = Lab::new();
+    let server = lab.serve().await;
+    let operator = server.operator(&lab.create_token());
+    operator.package("v1", &[("rdfm.storage.directory", "site a/images")], &contents(400_000)).await;
+    let backup = ["backup", "b.tar", "--data-dir", "data"];
+    let restore = ["restore", "b.tar", "--data-dir", "other"];
+    lab.succeed(backup);
+    let last = std::fs::read(lab.root().join("b.tar")).unwrap();
+    for (words, path, first) in
+        [(backup, "b.tar", 1), (backup, "b.tar", 3), (restore, "other", 1), (restore, "other", 2)]
+    {
+        let calls = &[Call::Write];
+        lab.faults().set(&Fault { calls, first, goes_on: true, error: Errno::NOSPC, is_partial: true, path });
+        let output = lab.run(words);
+        assert!(lab.faults().failed() > 0, "{words:?} writes no {first} times");
+        lab.faults().clear();
+        let said = assert_refused(&output, 1);
+        assert!(said.contains("No space left on device"), "{said}");
+        assert!(std::fs::read(lab.root().join("b.tar")).unwrap() == last, "{words:?}");
+        let names: BTreeSet<_> = names_in(&lab.root()).into_iter().filter(|name| !name.starts_with("other")).collect();
+        assert_eq!(names, ["b.tar", "data"].map(str::to_owned).into(), "{words:?}");
+    }
+    lab.succeed(backup);
+    lab.succeed(restore);
+    lab.succeed(["check", "--deep", "--data-dir", "other"]);
+}
+
+fn names_in(folder: &Path) -> Vec<String> {
+    std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
 #[tokio::test]

@@ -71,7 +71,8 @@ impl OpenPackage {
 
 /// Path and query under which a package is downloaded, signed if addresses are.
 pub fn address(api: &Api, package: &Package) -> String {
-    let path = format!("/local_storage/{}", package.uuid);
+    let mut uuid = Uuid::encode_buffer();
+    let path = ["/local_storage/", package.uuid.hyphenated().encode_lower(&mut uuid)].concat();
     match api.download_urls {
         DownloadUrls::Public => path,
         DownloadUrls::Signed => {
