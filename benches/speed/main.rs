@@ -39,8 +39,8 @@
 //! - **load**: a gateway's day. 10,000 devices poll each minute, each on a connection that it leaves open as HTTP clients do,
 //!   and get a new token each five minutes; 64 more are updated all the time, with slow downloads whose hash is compared; two
 //!   uploads go on, and their packages are removed; a page is open. No error, latency, memory, commits and writes, as the server and the
-//!   kernel count them. Of commits and writes those of the uploads are subtracted: how many commits a request of an upload makes
-//!   is counted before, and what it writes is known. And start, list and search with 100,000 devices.
+//!   kernel count them; then five minutes more without uploads, for the commits and writes that are not theirs. And start, list and
+//!   search with 100,000 devices.
 //!
 //! Missing a target is told, and does not fail the run. After `cargo bench --`, `--upload MIB` sets the size of the upload whose
 //! memory is measured, and `--only PART` leaves out the other parts: checks, growth, authorization, list, preview, fleet, start, memory,

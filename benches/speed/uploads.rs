@@ -50,7 +50,7 @@ pub fn beside_a_bare_sink(fleet: &Fleet) -> Vec<Row> {
                 let upload = Upload { manner, size_mebibytes: GIBIBYTE_IN_MEBIBYTES, rest: Duration::ZERO };
                 let mut package = 0;
                 let pair = [
-                    Pace::of(&ours, || package = upload.send(fleet, ours.address, &mut || {})),
+                    Pace::of(&ours, || package = upload.send(fleet, ours.address)),
                     Pace::of(&sink, || fill(sink.address)),
                 ];
                 delete(fleet, ours.address, package);
@@ -113,17 +113,16 @@ pub fn memory(fleet: &Fleet, size_mebibytes: u64) -> Vec<Row> {
 
 /// Uploads a package as a form, as fast as it goes.
 pub fn form(fleet: &Fleet, address: SocketAddr, size_mebibytes: u64) {
-    Upload { manner: Manner::Form, size_mebibytes, rest: Duration::ZERO }.send(fleet, address, &mut || {});
+    Upload { manner: Manner::Form, size_mebibytes, rest: Duration::ZERO }.send(fleet, address);
 }
 
 impl Upload {
-    /// Uploads a package; its identifier. Each request that is answered is told.
-    pub fn send(self, fleet: &Fleet, address: SocketAddr, acknowledged: &mut dyn FnMut()) -> u64 {
+    /// Uploads a package; its identifier.
+    pub fn send(self, fleet: &Fleet, address: SocketAddr) -> u64 {
         let reply = match self.manner {
             Manner::Form => self.as_form(fleet, address),
-            Manner::Resumable { piece_mebibytes } => self.in_pieces(fleet, address, piece_mebibytes, acknowledged),
+            Manner::Resumable { piece_mebibytes } => self.in_pieces(fleet, address, piece_mebibytes),
         };
-        acknowledged();
         let package: serde_json::Value = serde_json::from_str(&reply[reply.find("\r\n\r\n").unwrap()..]).unwrap();
         package["id"].as_u64().unwrap()
     }
@@ -149,13 +148,7 @@ impl Upload {
         transmit(address, &[head, before_file].concat(), self.size_mebibytes, &after_file, self.rest)
     }
 
-    fn in_pieces(
-        self,
-        fleet: &Fleet,
-        address: SocketAddr,
-        piece_mebibytes: u64,
-        acknowledged: &mut dyn FnMut(),
-    ) -> String {
+    fn in_pieces(self, fleet: &Fleet, address: SocketAddr, piece_mebibytes: u64) -> String {
         let tus = format!("{}Tus-Resumable: 1.0.0\r\n", authorization(fleet));
         let length = self.size_mebibytes * MEBIBYTE;
         let begun = exchange(
@@ -164,7 +157,6 @@ impl Upload {
                 "POST /api/tender/v1/uploads HTTP/1.1\r\n{tus}Upload-Length: {length}\r\nContent-Length: 0\r\n\r\n"
             ),
         );
-        acknowledged();
         let location = begun.lines().find_map(|line| line.strip_prefix("location: ")).unwrap();
         let path = &location[location.find("/api/").unwrap()..];
         let mut sent_mebibytes = 0;
@@ -177,7 +169,6 @@ impl Upload {
                 piece_mebibytes * MEBIBYTE,
             );
             transmit(address, &head, piece_mebibytes, "", self.rest);
-            acknowledged();
             sent_mebibytes += piece_mebibytes;
         }
         let body = r#"{"metadata": {"rdfm.software.version": "v1", "rdfm.hardware.devtype": "upload"}}"#;

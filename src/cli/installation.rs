@@ -1,6 +1,7 @@
 //! What commands on stored data have in common: which data, opened and closed in order.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -9,7 +10,7 @@ use crate::auth::Secret;
 use crate::clock::Clock;
 use crate::config::{ConfigError, FileOption, StorageConfig, StorageOptions};
 use crate::installation::Installation;
-use crate::store::DataFolder;
+use crate::store::{DataFolder, Store};
 
 /// Which data a command works on.
 #[derive(Clone, Args)]
@@ -67,9 +68,16 @@ pub(super) fn with_installation<F>(
 where
     F: Future<Output = anyhow::Result<()>>,
 {
+    let installation = open(place, need)?;
+    let store = installation.store.clone();
+    do_and_close(&store, Box::pin(work(installation)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn open(place: Place, need: Need) -> anyhow::Result<Installation> {
     let config = place.storage_config()?;
-    let installation = match need {
-        Need::There => Installation::open_existing(&config, Clock::system())?,
+    match need {
+        Need::There => Ok(Installation::open_existing(&config, Clock::system())?),
         Need::Made => {
             let is_new = Installation::existing_folder(&config).is_err();
             let folder = Installation::folder(&config)?;
@@ -80,15 +88,17 @@ where
                     folder.root().display()
                 );
             }
-            Installation::open(&folder, config.secret.as_ref(), Clock::system())?
+            Ok(Installation::open(&folder, config.secret.as_ref(), Clock::system())?)
         }
-    };
-    let store = installation.store.clone();
+    }
+}
+
+/// The work is in a box so that this is in the program once, and not for each command.
+fn do_and_close(store: &Store, work: Pin<Box<dyn Future<Output = anyhow::Result<()>> + '_>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let result = work(installation).await;
+        let result = work.await;
         store.close().await;
         result
-    })?;
-    Ok(ExitCode::SUCCESS)
+    })
 }

@@ -81,10 +81,9 @@ impl DataFolder {
         create_private_directory(&folder.packages)?;
         fail_point!("start.folders-made");
         // A data folder that was just made must not be gone after power loss, with what was acknowledged in it.
-        let parent = folder.root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         sync_directory(&folder.root).map_err(|error| StoreError::file(&folder.root, error))?;
         // A parent that we may pass but not read cannot be synced; whoever made it so made the folder in it, too.
-        let _ = sync_directory(parent);
+        let _ = sync_directory(directory_of(&folder.root));
         Ok(folder)
     }
 
@@ -228,7 +227,7 @@ pub(super) fn create_private_directory(path: &Path) -> Result<(), StoreError> {
     let failed = |error| StoreError::file(path, error);
     fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
     for made in missing {
-        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = directory_of(made);
         match sync_directory(parent) {
             // A parent that we may pass but not read cannot be synced; whoever made it so has us make no folders there.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
@@ -245,7 +244,12 @@ pub(super) fn private_file() -> OpenOptions {
     options
 }
 
+/// The directory that a file or a directory is in.
+pub(crate) fn directory_of(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
 /// Puts a directory's entries on disk: without it, a renamed file can be gone after power loss.
-pub(super) fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }

@@ -60,6 +60,7 @@ pub use blobs::{
 pub use events::{Events, Listener, Message, Since, Subscription};
 pub use examination::Examination;
 pub use folder::{DataFolder, InstanceLock};
+pub(crate) use folder::{directory_of, sync_directory};
 pub use inspection::{Inspection, Look, Opening, Sighting, Step, Verdict};
 pub use presence::{Assignment, DeviceNews, Presence, Utterance};
 pub use restoring::{RestoreRefused, Restoring};

@@ -8,7 +8,9 @@ use std::time::SystemTime;
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::folder::{DataFolder, create_private_directory, names, private_file, sync_directory, with_suffix};
+use super::folder::{
+    DataFolder, create_private_directory, directory_of, names, private_file, sync_directory, with_suffix,
+};
 use super::{Examination, InstanceLock, StoreError, schema, space};
 use crate::domain::ByteSize;
 
@@ -179,7 +181,7 @@ impl Rollback {
         let replaced = self.folder.beside_database(names::REPLACED_SUFFIX);
         keep(database, &replaced).map_err(failed)?;
         fail_point!("rollback.kept");
-        let parent = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = directory_of(database);
         let replacing = sync_directory(parent).and_then(|()| fs::rename(&unfinished, database));
         fail_point!("rollback.replaced");
         replacing.and_then(|()| sync_directory(parent)).map_err(failed)?;

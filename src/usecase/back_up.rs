@@ -16,7 +16,7 @@ use crate::domain::{Damage, Package, PackageId, Timestamp};
 use crate::store::backup::{
     BackupFile, BackupSource, BackupWriter, DamagedPackage, EntryName, FORMAT, Header, PackageCopy, Scratch, SecretFile,
 };
-use crate::store::{DataFolder, Examination, Look, PackageFolder, StoreError, Verdict, facts, packages};
+use crate::store::{DataFolder, Examination, Look, PackageFolder, StoreError, Verdict, directory_of, facts, packages};
 
 /// How many rows are in memory at once.
 const PAGE: u32 = 100;
@@ -77,7 +77,7 @@ impl BackupOrder<'_> {
     pub fn write_file(&self, place: &Path) -> Result<BackupReport, BackUpError> {
         let file = BackupFile::create(place)?;
         fail_point!("backup.file-made");
-        let parent = place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = directory_of(place);
         let (file, mut report) = self.write(file, parent)?;
         report.bytes = file.finish()?;
         Ok(report)

@@ -46,6 +46,17 @@ pub enum Asking {
     Address(Option<IpAddr>),
 }
 
+/// When somebody's turn came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// There was no reason to wait.
+    AtOnce,
+    /// After a wait: what was known before may be so no more.
+    Later,
+    /// At once, as so many wait already: nothing should be done that costs anything.
+    Surplus,
+}
+
 /// Holds answers back.
 #[derive(Debug)]
 pub struct HoldBack {
@@ -81,21 +92,20 @@ impl HoldBack {
         }
     }
 
-    /// Waits for as long as the answer is to be held back. `now` is the steady time. `false`: so many wait that this one could
-    /// not, so nothing should be done for it that costs anything.
-    pub async fn wait(&self, asking: Asking, now: Timestamp) -> bool {
+    /// Waits for as long as the answer is to be held back. `now` is the steady time.
+    pub async fn wait(&self, asking: Asking, now: Timestamp) -> Turn {
         let admission = match asking {
             Asking::Device(mac_key, fingerprint) => self.devices.begin(&(mac_key, fingerprint), now),
             Asking::Stranger(fingerprint) => self.strangers.begin(&fingerprint, now),
             Asking::Address(Some(address)) => self.addresses.begin(&network(address), now),
-            Asking::Address(None) => return true,
+            Asking::Address(None) => return Turn::AtOnce,
         };
         if admission.wait().is_zero() {
-            return true;
+            return Turn::AtOnce;
         }
-        let Ok(_place) = self.waiting.try_acquire() else { return false };
+        let Ok(_place) = self.waiting.try_acquire() else { return Turn::Surplus };
         sleep(admission.wait()).await;
-        true
+        Turn::Later
     }
 
     /// Whether a device that was never heard of, at this address, may be kept as a registration: it counts as one. `now` is the

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::hear_device::hear_device;
-use super::hold_back::{Asking, HoldBack};
+use super::hold_back::{Asking, HoldBack, Turn};
 use crate::auth::{Keys, PublicKey, device_token};
 use crate::count::Level;
 use crate::domain::{
@@ -102,9 +102,9 @@ pub async fn authorize(
     let arrived = store.clock().known_date();
     let fingerprint = public_key.fingerprint();
     let is_too_long = message.len() > REGISTRATION_LIMIT_BYTES;
-    let turn = signature_turns.take().await?;
+    let place = signature_turns.take().await?;
     let verifying = tokio::task::spawn_blocking(move || {
-        let _turn = turn;
+        let _place = place;
         public_key.verify(&message, &signature)
     });
     if verifying.await.map_err(|_| StoreError::Abandoned)?.is_err() {
@@ -113,13 +113,13 @@ pub async fn authorize(
 
     // Before anything is written: a registration costs more than an answer.
     let mac_key = report.mac_address.key();
-    let asking = match look(store, &mac_key, fingerprint).await? {
-        (true, _) => Asking::Device(mac_key.clone(), fingerprint),
-        (false, _) => Asking::Stranger(fingerprint),
-    };
-    let is_surplus = !hold_back.wait(asking, store.clock().steady()).await;
-    // While it waited, it may have been accepted or removed.
-    let (is_accepted, state) = look(store, &mac_key, fingerprint).await?;
+    let (mut is_accepted, mut state) = look(store, &mac_key, fingerprint).await?;
+    let asking = if is_accepted { Asking::Device(mac_key.clone(), fingerprint) } else { Asking::Stranger(fingerprint) };
+    let turn = hold_back.wait(asking, store.clock().steady()).await;
+    if turn == Turn::Later {
+        // It may have been accepted or removed meanwhile.
+        (is_accepted, state) = look(store, &mac_key, fingerprint).await?;
+    }
     if is_accepted {
         let clock_skew_seconds = arrived.map(|arrived| arrived.seconds_until(device_time));
         let heard = hear_device(store, &mac_key, Utterance::Authorization { clock_skew_seconds }).await?;
@@ -137,7 +137,7 @@ pub async fn authorize(
     if is_too_long {
         return Ok(Authorization::TooLong);
     }
-    if is_surplus {
+    if turn == Turn::Surplus {
         return Ok(Authorization::Pending);
     }
     if state.is_none() && !hold_back.may_register(address, store.clock().steady()) {

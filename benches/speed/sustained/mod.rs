@@ -34,6 +34,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 const PERIOD: Duration = MINUTE;
 /// Until every device has come once, nothing counts but errors.
 const WARM_UP: Duration = MINUTE;
+/// After that it goes on without uploads for so long: their commits and bytes would be among those that polls cause.
+const MINUTES_WITHOUT_UPLOADS: u32 = 5;
 /// How often memory is looked at.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -62,15 +64,8 @@ pub fn of_a_gateway(fleet: &Fleet, minutes: u32) -> Vec<Row> {
     let mut devices =
         devices.map(|(number, request)| Device::new(number, server.address, data::reports(number), request));
 
-    eprintln!("  counting the commits of an upload and its removal");
     let [form, pieces] = [Manner::Form, Manner::Resumable { piece_mebibytes: PIECE_MEBIBYTES }];
     let uploads = [form, pieces].map(|manner| Upload { manner, size_mebibytes: UPLOAD_MEBIBYTES, rest: UPLOAD_REST });
-    let (before, mut requests) = (commits(fleet, &server), 0);
-    for upload in uploads {
-        upload_and_delete(upload, fleet, &server, &mut || requests += 1);
-    }
-    let commits_of_request = (commits(fleet, &server) - before) as f64 / f64::from(requests);
-
     // One for what is timed, one for the rest.
     let [polls, transfers] =
         [(); 2].map(|()| Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap());
@@ -89,7 +84,7 @@ pub fn of_a_gateway(fleet: &Fleet, minutes: u32) -> Vec<Row> {
     }
     transfers.spawn(page::look(server.address, fleet.operator(), record.clone()));
     let is_over = AtomicBool::new(false);
-    let watched = scope(|scope| {
+    let loaded = scope(|scope| {
         for upload in uploads {
             let (server, record, is_over) = (&server, &record, &is_over);
             scope.spawn(move || {
@@ -100,24 +95,20 @@ pub fn of_a_gateway(fleet: &Fleet, minutes: u32) -> Vec<Row> {
         }
         eprintln!("  letting every device come once");
         sleep(WARM_UP);
-        let watched = watch(fleet, &server, &record, minutes);
+        let loaded = watch(fleet, &server, &record, minutes);
         is_over.store(true, Ordering::Relaxed);
-        watched
+        loaded
     });
+    eprintln!("  going on without uploads");
+    let without_uploads = watch(fleet, &server, &record, MINUTES_WITHOUT_UPLOADS);
     polls.shutdown_background();
     transfers.shutdown_background();
-    report(&watched, &record.notes(), minutes, commits_of_request)
-}
-
-fn upload_and_delete(upload: Upload, fleet: &Fleet, server: &Server, acknowledged: &mut dyn FnMut()) {
-    let package = upload.send(fleet, server.address, acknowledged);
-    delete(fleet, server.address, package);
-    acknowledged();
+    report(&loaded, &without_uploads, minutes)
 }
 
 /// Whatever goes wrong is a panic there, and an error here.
 fn upload_once(upload: Upload, fleet: &Fleet, server: &Server, record: &Record) {
-    let once = || upload_and_delete(upload, fleet, server, &mut || record.acknowledged());
+    let once = || delete(fleet, server.address, upload.send(fleet, server.address));
     match catch_unwind(AssertUnwindSafe(once)) {
         Ok(()) => record.upload(upload.size_mebibytes * MEBIBYTE),
         Err(_) => {
@@ -135,8 +126,9 @@ fn commits(fleet: &Fleet, server: &Server) -> u64 {
     count.parse().unwrap()
 }
 
-/// What was seen of the server.
+/// What was seen of the server, and by its clients.
 struct Watched {
+    notes: Notes,
     /// Resident memory, at each look.
     memory: Vec<u64>,
     commits: u64,
@@ -147,7 +139,7 @@ struct Watched {
 
 /// Looks at the server for so many minutes, and says each minute how it does.
 fn watch(fleet: &Fleet, server: &Server, record: &Record, minutes: u32) -> Watched {
-    record.begin();
+    record.take();
     let begin = Instant::now();
     let state = |commits| (commits, server.written(), server.processor_time());
     let first = state(commits(fleet, server));
@@ -178,6 +170,7 @@ fn watch(fleet: &Fleet, server: &Server, record: &Record, minutes: u32) -> Watch
         before = now;
     }
     Watched {
+        notes: record.take(),
         memory,
         commits: before.0 - first.0,
         written_bytes: before.1 - first.1,
@@ -186,21 +179,22 @@ fn watch(fleet: &Fleet, server: &Server, record: &Record, minutes: u32) -> Watch
     }
 }
 
-fn report(watched: &Watched, notes: &Notes, minutes: u32, commits_of_request: f64) -> Vec<Row> {
-    let seconds = watched.elapsed.as_secs_f64();
-    let an_hour = |bytes: u64| format!("{}/h", mebibytes((bytes as f64 / seconds * 3600.0) as u64));
+fn report(watched: &Watched, without_uploads: &Watched, minutes: u32) -> Vec<Row> {
+    let (notes, seconds) = (&watched.notes, watched.elapsed.as_secs_f64());
+    let errors = without_uploads.notes.errors;
+    let an_hour = |watched: &Watched| {
+        let bytes = watched.written_bytes as f64 / watched.elapsed.as_secs_f64() * 3600.0;
+        format!("{}/h", mebibytes(bytes as u64))
+    };
     let p99 = percentile(&notes.checks, 99.0);
     let third = watched.memory.len() / 3;
     let mean = |samples: &[u64]| samples.iter().sum::<u64>() / samples.len() as u64;
     let (first, last) = (mean(&watched.memory[..third]), mean(&watched.memory[watched.memory.len() - third..]));
     let growth = last as f64 / first as f64;
-    let of_uploads = (notes.acknowledged as f64 * commits_of_request).round() as u64;
-    let of_polls = watched.commits.saturating_sub(of_uploads);
-    let a_minute = |commits: u64| commits as f64 / seconds * 60.0;
-    let packages = notes.uploaded_bytes.min(watched.written_bytes);
+    let a_minute = |watched: &Watched| watched.commits as f64 / watched.elapsed.as_secs_f64() * 60.0;
     let rows = [
         Row::new(format!("load of {minutes} min: {DEVICES} devices, {DOWNLOADS} downloads, 2 uploads, a page"), ""),
-        Row::new("  errors", notes.errors.to_string()).target("0", notes.errors == 0),
+        Row::new("  errors", errors.to_string()).target("0", errors == 0),
         Row::new("  update checks", format!("{} ({:.0}/s)", notes.checks.len(), notes.checks.len() as f64 / seconds)),
         Row::new("    half of them, connecting included", milliseconds(percentile(&notes.checks, 50.0))),
         Row::new("    99 % of them", milliseconds(p99))
@@ -217,11 +211,11 @@ fn report(watched: &Watched, notes: &Notes, minutes: u32, commits_of_request: f6
             .against(format!("first third {}", mebibytes(first)), growth)
             .target(format!("≤ {MEMORY_RATIO}"), growth <= MEMORY_RATIO),
         Row::new("    at its most", mebibytes(watched.memory.iter().copied().max().unwrap_or_default())),
-        Row::new("  commits a minute, without those of uploads", format!("{:.1}", a_minute(of_polls)))
-            .target(format!("≤ {COMMITS_LIMIT}"), a_minute(of_polls) <= COMMITS_LIMIT),
-        Row::new("    of uploads", format!("{:.1}", a_minute(of_uploads))),
-        Row::new("  written to disk, without uploaded packages", an_hour(watched.written_bytes - packages)),
-        Row::new("    uploaded packages", an_hour(packages)),
+        Row::new("  commits a minute", format!("{:.1}", a_minute(watched))),
+        Row::new("    without uploads", format!("{:.1}", a_minute(without_uploads)))
+            .target(format!("≤ {COMMITS_LIMIT}"), a_minute(without_uploads) <= COMMITS_LIMIT),
+        Row::new("  written to disk", an_hour(watched)),
+        Row::new("    without uploads", an_hour(without_uploads)),
         Row::new(
             "  processor time",
             format!("{:.0} % of one", watched.processor.as_secs_f64() / watched.elapsed.as_secs_f64() * 100.0),

@@ -24,8 +24,6 @@ pub struct Notes {
     pub downloaded_bytes: u64,
     pub uploads: usize,
     pub uploaded_bytes: u64,
-    /// Requests of uploads and removals that were answered.
-    pub acknowledged: usize,
     /// What the open page heard, and how often it fetched what it shows.
     pub heard: usize,
     pub fetches: usize,
@@ -44,7 +42,6 @@ impl Notes {
             downloaded_bytes: 0,
             uploads: 0,
             uploaded_bytes: 0,
-            acknowledged: 0,
             heard: 0,
             fetches: 0,
             errors,
@@ -57,10 +54,11 @@ impl Record {
         Self(Mutex::new(Notes::new(0)))
     }
 
-    /// From now on it counts. Errors from before do, too.
-    pub fn begin(&self) {
+    /// What was noted since this was asked last. Errors are counted on.
+    pub fn take(&self) -> Notes {
         let mut notes = self.notes();
-        *notes = Notes::new(notes.errors);
+        let errors = notes.errors;
+        std::mem::replace(&mut notes, Notes::new(errors))
     }
 
     pub fn check(&self, elapsed: Duration) {
@@ -83,10 +81,6 @@ impl Record {
         let mut notes = self.notes();
         notes.uploads += 1;
         notes.uploaded_bytes += bytes;
-    }
-
-    pub fn acknowledged(&self) {
-        self.notes().acknowledged += 1;
     }
 
     pub fn heard(&self) {

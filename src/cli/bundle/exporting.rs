@@ -13,6 +13,7 @@ use crate::cli::deed::deed;
 use crate::cli::installation::{Need, with_installation};
 use crate::domain::{Action, ByteSize};
 use crate::installation::Installation;
+use crate::store::{directory_of, sync_directory};
 use crate::usecase::bundle::{Exported, export};
 
 /// How much is gathered before it is written.
@@ -58,7 +59,8 @@ impl Unfinished {
     fn finish(self, target: &Path) -> anyhow::Result<()> {
         let place = || format!("cannot write {}", target.display());
         self.file.sync_all().with_context(place)?;
-        fs::rename(&self.path, target).with_context(place)
+        fs::rename(&self.path, target).with_context(place)?;
+        sync_directory(directory_of(target)).with_context(place)
     }
 }
 

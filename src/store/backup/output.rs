@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::store::StoreError;
-use crate::store::folder::{names, private_file, sync_directory, with_suffix};
+use crate::store::folder::{directory_of, names, private_file, sync_directory, with_suffix};
 use crate::store::growing_file::GrowingFile;
 
 /// A file beside its place. Goes when it is dropped without [`BackupFile::finish`].
@@ -42,7 +42,7 @@ impl BackupFile {
 
     /// Puts the file on disk and gives it its name, which may have been another's until then; returns its length.
     pub fn finish(mut self) -> Result<u64, StoreError> {
-        let parent = self.place.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let parent = directory_of(&self.place);
         let finishing = self.file.sync().and_then(|()| {
             fail_point!("backup.file-synced");
             fs::rename(&self.unfinished, &self.place)

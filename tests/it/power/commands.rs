@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use super::disk::{Disk, Luck, write_tree};
 use super::faults::Fault;
-use super::lab::{Lab, observe};
+use super::lab::{Lab, Observation, observe};
 use super::log::{self, Call};
 use super::random::Random;
 use super::replay::{self, Revival, survive};
@@ -69,6 +69,54 @@ async fn an_upgrade_survives_every_power_cut() {
     upgrade_survives(None).await;
 }
 
+/// A disk on which an upgrade was rolled back, and what was there before and after, without files.
+async fn rolled_back() -> (Lab, [Observation; 2]) {
+    let upgraded = upgraded().await;
+    let rows = |root: &Path| {
+        let mut seen = observe(&root.join("data"));
+        seen.remove("files");
+        seen
+    };
+    let after = rows(&upgraded.root());
+    let server = upgraded.serve().await;
+    server.operator(&upgraded.create_token()).group(&[], &[], "no_update,").await;
+    server.kill();
+    let tree = super::disk::read_tree(&upgraded.root());
+    let mut lab = Lab::prepared(async |root| write_tree(&tree, root)).await;
+    let before = rows(&lab.root());
+    assert_ne!(before, after);
+    lab.succeed(["rollback", "--data-dir", "data", "--yes"]);
+    lab.acknowledged("rolled back");
+    (lab, [before, after])
+}
+
+async fn rollback_survives(sample: Option<usize>) {
+    let (lab, states) = rolled_back().await;
+    survive(&lab, sample, |revival| {
+        let [before, after] = states.clone();
+        async move {
+            // It upgrades what was rolled back once more, whatever there is of it.
+            revival.serve().await.kill();
+            let mut found = observe(&revival.root().join("data"));
+            found.remove("files");
+            let is_as_before = revival.acknowledged == 0 && found == before;
+            assert!(is_as_before || found == after, "{found:?} instead of {after:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_survives_power_cuts() {
+    rollback_survives(Some(SAMPLE)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "tries all power cuts, which takes minutes"]
+async fn a_rollback_survives_every_power_cut() {
+    rollback_survives(None).await;
+}
+
 async fn backed_up() -> Lab {
     let source = Lab::new();
     let token = source.create_token();
@@ -98,7 +146,7 @@ async fn backups_survive(sample: Option<usize>) {
     .await;
 }
 
-fn assert_backup_is_good(revival: &Revival, restored: &super::lab::Observation) {
+fn assert_backup_is_good(revival: &Revival, restored: &Observation) {
     let root = revival.root();
     succeed(root, &["check", "--deep", "--data-dir", "data"]);
     if !root.join("b.tar").exists() {
