@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes};
 use futures_util::{Stream, StreamExt};
-use headers::{ContentType, Expect, HeaderMap, HeaderMapExt};
+use headers::{Expect, HeaderMap, HeaderMapExt};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout, timeout_at};
-use warp::http::header::CONTENT_LENGTH;
+use warp::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
 
 use super::error::ApiError;
 
@@ -23,6 +23,9 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 
 type Pieces = Pin<Box<dyn Stream<Item = Result<Bytes, warp::Error>> + Send + Sync>>;
 
+/// How most bodies are named.
+const JSON: &str = "application/json";
+
 /// The longest multipart boundary (RFC 2046, section 5.1.1).
 const BOUNDARY_MAX_CHARACTERS: usize = 70;
 
@@ -30,7 +33,8 @@ const BOUNDARY_MAX_CHARACTERS: usize = 70;
 pub struct RequestBody {
     pieces: Pieces,
     declared_length: Option<u64>,
-    content_type: DeclaredType,
+    /// As it was sent: most bodies are never asked for it.
+    content_type: Option<HeaderValue>,
     /// The client sends nothing before it is told to go on (RFC 9110, section 10.1.1), which reading does.
     awaits_permission: bool,
 }
@@ -48,11 +52,7 @@ impl RequestBody {
         headers: &HeaderMap,
         pieces: impl Stream<Item = Result<impl Buf, warp::Error>> + Send + Sync + 'static,
     ) -> Self {
-        let content_type = match headers.typed_try_get::<ContentType>() {
-            Ok(Some(content_type)) => DeclaredType::Type(content_type.into()),
-            Ok(None) => DeclaredType::Missing,
-            Err(_) => DeclaredType::Unreadable,
-        };
+        let content_type = headers.get(CONTENT_TYPE).cloned();
         let declared_length =
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()).and_then(|length| length.parse().ok());
         let pieces = pieces.map(|piece| piece.map(|mut piece| piece.copy_to_bytes(piece.remaining())));
@@ -65,14 +65,21 @@ impl RequestBody {
         self.declared_length
     }
 
+    /// What it says that it is.
+    fn declared_type(&self) -> DeclaredType {
+        let Some(value) = &self.content_type else { return DeclaredType::Missing };
+        let mime = value.to_str().ok().and_then(|text| text.parse().ok());
+        mime.map_or(DeclaredType::Unreadable, DeclaredType::Type)
+    }
+
     /// Whether it says that it is of this type.
     pub fn is_of_type(&self, name: &str) -> bool {
-        matches!(&self.content_type, DeclaredType::Type(mime) if mime.essence_str() == name)
+        matches!(self.declared_type(), DeclaredType::Type(mime) if mime.essence_str() == name)
     }
 
     /// The multipart boundary, if the body is a form with one.
     pub fn multipart_boundary(&self) -> Option<String> {
-        let DeclaredType::Type(mime) = &self.content_type else { return None };
+        let DeclaredType::Type(mime) = self.declared_type() else { return None };
         (mime.type_() == mime::MULTIPART && mime.subtype() == mime::FORM_DATA)
             .then(|| mime.get_param(mime::BOUNDARY).map(|boundary| boundary.to_string()))
             .flatten()
@@ -119,25 +126,25 @@ impl RequestBody {
 
     /// The whole body as JSON text: like [`RequestBody::read`], and 415 if it says that it is something else.
     pub async fn read_json_text(&mut self, limit_bytes: usize) -> Result<Bytes, ApiError> {
-        let is_json = match &self.content_type {
-            // The reference page's own examples leave it out.
-            DeclaredType::Missing => true,
-            DeclaredType::Unreadable => false,
-            DeclaredType::Type(mime) => {
-                mime.type_() == mime::APPLICATION && (mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON))
-            }
-        };
+        let is_json = self.content_type.as_ref().is_some_and(|value| value == JSON)
+            || match self.declared_type() {
+                // The reference page's own examples leave it out.
+                DeclaredType::Missing => true,
+                DeclaredType::Unreadable => false,
+                DeclaredType::Type(mime) => {
+                    mime.type_() == mime::APPLICATION
+                        && (mime.subtype() == mime::JSON || mime.suffix() == Some(mime::JSON))
+                }
+            };
         if !is_json {
-            return Err(self.refuse(ApiError::UnsupportedMediaType("application/json")).await);
+            return Err(self.refuse(ApiError::UnsupportedMediaType(JSON)).await);
         }
         self.read(limit_bytes).await
     }
 
     /// The whole body as the text of a form: like [`RequestBody::read`], and 415 if it does not say that it is one.
     pub async fn read_form_text(&mut self, limit_bytes: usize) -> Result<Bytes, ApiError> {
-        let form = mime::APPLICATION_WWW_FORM_URLENCODED;
-        let is_form =
-            matches!(&self.content_type, DeclaredType::Type(mime) if mime.essence_str() == form.essence_str());
+        let is_form = self.is_of_type(mime::APPLICATION_WWW_FORM_URLENCODED.essence_str());
         if !is_form {
             return Err(self.refuse(ApiError::UnsupportedMediaType("application/x-www-form-urlencoded")).await);
         }

@@ -48,9 +48,12 @@ fn draw_panel(svg: &mut String, left: f64, panel: &Panel, step: f64, top: f64) {
     for value in (0..=steps).map(|number| number as f64 * step) {
         let (right, height) = (left + PLOT_WIDTH, y(value));
         line(format_args!("<path d=\"M{left} {height:.1}H{right}\" stroke=\"#dddddd\"/>"));
-        let (x, y) = (left - 6.0, height + 4.0);
-        let text = thousands(value as usize);
-        line(format_args!("<text x=\"{x}\" y=\"{y:.1}\" text-anchor=\"end\" fill=\"#555555\">{text}</text>"));
+        // The scale is the same for all.
+        if left == LEFT {
+            let (x, y) = (left - 6.0, height + 4.0);
+            let text = thousands(value as usize);
+            line(format_args!("<text x=\"{x}\" y=\"{y:.1}\" text-anchor=\"end\" fill=\"#555555\">{text}</text>"));
+        }
     }
     let path: Vec<String> =
         panel.points.iter().map(|(count, value)| format!("{:.1} {:.1}", x(*count), y(*value))).collect();

@@ -79,8 +79,9 @@ impl Server {
                 )
                 .await;
         };
-        // What has not begun when the server stops never does.
-        let handshake = self.shutdown.run_until_cancelled(Transport::secured(stream, &acceptor, stall));
+        // What has not begun when the server stops never does. It is in a box, as each connection has room for all that is not, for as
+        // long as it lasts.
+        let handshake = Box::pin(self.shutdown.run_until_cancelled(Transport::secured(stream, &acceptor, stall)));
         let transport = match timeout(head, handshake).await {
             Ok(Some(Ok(transport))) => transport,
             Ok(Some(Err(error))) => return report(peer, &error),
@@ -90,7 +91,7 @@ impl Server {
         // Under TLS every byte is read and encrypted: the operating system cannot send files.
         let arrival = Arrival { connection, segments: None, ..Arrival::default() };
         if transport.speaks_http_2() {
-            self.serve_http_2(transport, peer, arrival, usage).await;
+            Box::pin(self.serve_http_2(transport, peer, arrival, usage)).await;
         } else {
             self.serve_http_1(transport, peer, arrival, usage).await;
         }
