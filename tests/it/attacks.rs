@@ -3,6 +3,7 @@
 
 mod connections;
 mod credentials;
+mod http_2;
 mod identities;
 mod page;
 mod power_up;

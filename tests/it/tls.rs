@@ -27,7 +27,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion
 use crate::harness::TestServer;
 
 pub const H1: &[&str] = &["http/1.1"];
-const H2: &[&str] = &["h2", "http/1.1"];
+pub const H2: &[&str] = &["h2", "http/1.1"];
 const BOTH_VERSIONS: &[&SupportedProtocolVersion] = &[&TLS12, &TLS13];
 
 /// With a certificate of its own authority, which it looks at often.
@@ -77,8 +77,18 @@ fn client_config(
 
 /// An HTTP client that trusts a server's authority and speaks these protocols.
 pub fn http_client(server: &TestServer, protocols: &[&str]) -> reqwest::Client {
-    let config = client_config(&exported(server), BOTH_VERSIONS, protocols, None);
+    client_trusting(&exported(server), protocols)
+}
+
+/// The same for whoever has the authority (PEM).
+pub fn client_trusting(authority: &str, protocols: &[&str]) -> reqwest::Client {
+    let config = client_config(authority, BOTH_VERSIONS, protocols, None);
     reqwest::Client::builder().tls_backend_preconfigured(config).build().unwrap()
+}
+
+/// Shakes hands with a server on this machine.
+pub async fn connect_trusting(url: &str, authority: &str, protocols: &[&str]) -> TlsStream<TcpStream> {
+    connect(url, client_config(authority, BOTH_VERSIONS, protocols, None), "localhost").await.unwrap()
 }
 
 /// Shakes hands with a server by a name of it.
