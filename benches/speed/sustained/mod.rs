@@ -77,7 +77,8 @@ pub fn of_a_gateway(fleet: &Fleet, minutes: u32) -> Vec<Row> {
     }
     let duration = MINUTE * minutes;
     // No device comes to the end of its chain of packages before the time is up.
-    let download_time = ((WARM_UP + duration) / (PACKAGES_OF_GROUP as u32 - 1)).max(SHORTEST_DOWNLOAD);
+    let whole = WARM_UP + duration + MINUTE * MINUTES_WITHOUT_UPLOADS;
+    let download_time = (whole / (PACKAGES_OF_GROUP as u32 - 1)).max(SHORTEST_DOWNLOAD);
     for (number, device) in (0..).zip(devices) {
         let phase = download_time * number / DOWNLOADS as u32;
         transfers.spawn(device.update(phase, download_time, record.clone()));
