@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::Args;
 
+use super::counted;
 use super::installation::{Place, existing};
 use super::passphrase::PassphraseOption;
 use crate::clock::Clock;
@@ -58,9 +59,9 @@ fn report_on(BackupReport { packages, damaged, bytes }: &BackupReport, is_stdout
     for package in damaged {
         eprintln!("tender: package {} is not in the backup as it was uploaded: {}", package.package, package.detail);
     }
-    let noun = if *packages == 1 { "package" } else { "packages" };
+    let packages = counted(*packages, "package");
     match is_stdout {
-        true => eprintln!("tender: the backup has {packages} {noun}"),
-        false => eprintln!("tender: the backup has {packages} {noun}, {}", ByteSize::from_bytes(*bytes)),
+        true => eprintln!("tender: the backup has {packages}"),
+        false => eprintln!("tender: the backup has {packages}, {}", ByteSize::from_bytes(*bytes)),
     }
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use super::counted;
 use super::installation::{Place, existing_folder};
 use crate::domain::PackageId;
 use crate::store::PackageFolder;
@@ -91,7 +92,6 @@ fn print_lines(report: &Report) -> anyhow::Result<()> {
         1 => "one thing is wrong".to_owned(),
         _ => format!("{faults} things are wrong"),
     };
-    let noun = if *packages == 1 { "package" } else { "packages" };
-    eprintln!("tender: {packages} {noun}, {bytes} bytes: {verdict}");
+    eprintln!("tender: {}, {bytes} bytes: {verdict}", counted(*packages, "package"));
     Ok(())
 }

@@ -128,6 +128,11 @@ pub fn run_command_line(words: impl IntoIterator<Item = impl Into<OsString> + Cl
     })
 }
 
+/// How many there are of something, in words: `1 package`, `2 packages`.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Whether it is for the operator to give the program something else.
 fn is_wrong_configuration(error: &anyhow::Error) -> bool {
     let certificate = matches!(error.downcast_ref(), Some(StartError::Certificate(CertificateError::Given(_))));

@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Args;
 
+use super::counted;
 use super::installation::{Place, places};
 use super::passphrase::PassphraseOption;
 use crate::usecase::restore::{RestoreReport, open_backup, restore, verify};
@@ -52,7 +53,7 @@ pub fn run(arguments: RestoreArguments) -> anyhow::Result<ExitCode> {
 
 /// What came out, as the end of a sentence, and further lines.
 fn summary(RestoreReport { header, whole, missing }: &RestoreReport) -> String {
-    let mut text = format!(": as of {}, by tender {}, {whole} packages", header.created, header.program);
+    let mut text = format!(": as of {}, by tender {}, {}", header.created, header.program, counted(*whole, "package"));
     if !header.has_packages && !missing.is_empty() {
         text += &format!(
             "\ntender: the backup was made without package files: {} packages are missing until they are uploaded again",

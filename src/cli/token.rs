@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
+use super::counted;
 use super::deed::deed;
 use super::installation::{Need, Place, with_installation};
 use crate::domain::{Action, Scope, Timestamp};
@@ -142,6 +143,6 @@ async fn revoke(installation: Installation, id_or_name: String) -> anyhow::Resul
     if revoked == 0 {
         bail!("no valid token has the identifier or name \"{id_or_name}\": see `tender token list`");
     }
-    eprintln!("tender: {revoked} {} revoked", if revoked == 1 { "token" } else { "tokens" });
+    eprintln!("tender: {} revoked", counted(revoked as u64, "token"));
     Ok(())
 }

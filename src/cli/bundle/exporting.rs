@@ -9,6 +9,7 @@ use std::process::ExitCode;
 use anyhow::Context;
 
 use super::{ExportArguments, keys};
+use crate::cli::counted;
 use crate::cli::deed::deed;
 use crate::cli::installation::{Need, with_installation};
 use crate::domain::{Action, ByteSize};
@@ -31,10 +32,10 @@ pub(super) fn run(arguments: ExportArguments) -> anyhow::Result<ExitCode> {
         let Exported { manifest, length_bytes } = export(store, packages, signer, &wanted, deed, target).await?;
         unfinished.finish(&file)?;
         eprintln!(
-            "tender: {} has {} packages and {} groups in {}",
+            "tender: {} has {} and {} in {}",
             file.display(),
-            manifest.packages.len(),
-            manifest.groups.len(),
+            counted(manifest.packages.len() as u64, "package"),
+            counted(manifest.groups.len() as u64, "group"),
             ByteSize::from_bytes(length_bytes)
         );
         Ok(())
