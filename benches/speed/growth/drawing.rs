@@ -30,13 +30,14 @@ pub fn draw(panels: &[Panel]) -> String {
          <text x=\"{LEFT}\" y=\"24\" font-size=\"14\" fill=\"#222222\">Update checks a second on one processor</text>\n"
     );
     for (number, panel) in panels.iter().enumerate() {
-        draw_panel(&mut svg, LEFT + PANEL_WIDTH * number as f64, panel, step, top);
+        // The scale is the same for all: its numbers stand before the first.
+        draw_panel(&mut svg, LEFT + PANEL_WIDTH * number as f64, panel, step, top, number == 0);
     }
     svg.push_str("</svg>\n");
     svg
 }
 
-fn draw_panel(svg: &mut String, left: f64, panel: &Panel, step: f64, top: f64) {
+fn draw_panel(svg: &mut String, left: f64, panel: &Panel, step: f64, top: f64, has_numbers: bool) {
     let y = |value: f64| TOP + PLOT_HEIGHT * (1.0 - value / top);
     let logarithm = |count: usize| (count as f64).log10();
     let first = panel.points.first().map_or(0.0, |(count, _)| logarithm(*count));
@@ -48,8 +49,7 @@ fn draw_panel(svg: &mut String, left: f64, panel: &Panel, step: f64, top: f64) {
     for value in (0..=steps).map(|number| number as f64 * step) {
         let (right, height) = (left + PLOT_WIDTH, y(value));
         line(format_args!("<path d=\"M{left} {height:.1}H{right}\" stroke=\"#dddddd\"/>"));
-        // The scale is the same for all.
-        if left == LEFT {
+        if has_numbers {
             let (x, y) = (left - 6.0, height + 4.0);
             let text = thousands(value as usize);
             line(format_args!("<text x=\"{x}\" y=\"{y:.1}\" text-anchor=\"end\" fill=\"#555555\">{text}</text>"));
